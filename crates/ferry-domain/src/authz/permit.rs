@@ -1,0 +1,125 @@
+//! The proof that the policy was asked.
+
+use super::policy::{self, Least};
+use super::{Action, Actor, Role, Target};
+use crate::{ConnectionAccess, Error, Result};
+use std::marker::PhantomData;
+
+/// Leave to do `A` once, to one target.
+///
+/// It is neither `Clone` nor `Send`: it cannot be kept for later, put into a queue or handed to another task. The
+/// store takes it apart before its first `await`.
+#[must_use = "a permit is spent by the store function that it is given to"]
+pub struct Permit<A: Action> {
+    actor: Actor,
+    target: A::Target,
+    visibility: Visibility,
+    not_send: PhantomData<*const ()>,
+}
+
+/// Which connections the holder's role lets it see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Visibility {
+    /// All of them, with their settings.
+    All,
+    /// Those shared with contributors: name, display name and type.
+    SharedOnly,
+    /// None.
+    None,
+}
+
+/// What a permit proves, taken apart.
+#[derive(Debug)]
+pub struct Spent<T> {
+    /// Who acts.
+    pub actor: Actor,
+    /// What it is done to.
+    pub target: T,
+    /// Which connections the actor may see.
+    pub visibility: Visibility,
+}
+
+impl<A: Action> Permit<A> {
+    /// Uses the permit up.
+    pub fn spend(self) -> Spent<A::Target> {
+        Spent { actor: self.actor, target: self.target, visibility: self.visibility }
+    }
+}
+
+/// Asks the policy. The only maker of permits.
+///
+/// A role in the tenant is asked for before anything is looked up, so the answer for another tenant's resource is the
+/// same whether it exists or not.
+pub fn permit<A: Action>(actor: &Actor, target: A::Target) -> Result<Permit<A>> {
+    let role = target.tenant().and_then(|tenant| actor.role_in(tenant));
+    let least = policy::rule(A::METHOD).map(|rule| rule.least);
+    let allowed = match least {
+        None => false,
+        Some(Least::Operator) => actor.is_operator(),
+        Some(Least::Role(least)) => role.is_some_and(|held| held >= least),
+        Some(Least::ContributorIfShared) => match role {
+            Some(Role::Administrator) => true,
+            Some(Role::Contributor) => {
+                target.connection_access() == Some(ConnectionAccess::AdministratorsAndContributors)
+            }
+            Some(Role::Viewer) | None => false,
+        },
+    };
+    if !allowed {
+        return Err(Error::PermissionDenied { permission: A::METHOD, resource: target.resource() });
+    }
+    let visibility = match role {
+        Some(Role::Administrator) => Visibility::All,
+        Some(Role::Contributor) => Visibility::SharedOnly,
+        Some(Role::Viewer) | None => Visibility::None,
+    };
+    Ok(Permit { actor: actor.clone(), target, visibility, not_send: PhantomData })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+    use super::super::action::{CreateConnection, CreateTenant, GetExport, RunExport};
+    use super::super::target::{ExportTarget, Tenants};
+    use super::*;
+    use crate::{ConnectionName, ExportName, TenantId, Timestamp};
+
+    fn actor(role: Option<Role>, operator: bool) -> Actor {
+        let tenants = role.map(|role| (TenantId::parse("acme").unwrap(), role)).into_iter().collect();
+        Actor::new("somebody".to_owned(), tenants, operator, Timestamp::from_millis(0))
+    }
+
+    fn export_on(access: ConnectionAccess) -> ExportTarget {
+        let name = ExportName::parse("tenants/acme/exports/weekly").unwrap();
+        ExportTarget { name, access, version: 1 }
+    }
+
+    #[test]
+    fn only_administrators_make_connections() {
+        let name = || ConnectionName::parse("tenants/acme/connections/news").unwrap();
+        assert!(permit::<CreateConnection>(&actor(Some(Role::Administrator), false), name()).is_ok());
+        assert!(permit::<CreateConnection>(&actor(Some(Role::Contributor), false), name()).is_err());
+        assert!(permit::<CreateConnection>(&actor(None, true), name()).is_err(), "the operator opens no tenant");
+    }
+
+    #[test]
+    fn a_contributor_runs_exports_on_shared_connections_alone() {
+        let contributor = actor(Some(Role::Contributor), false);
+        assert!(permit::<RunExport>(&contributor, export_on(ConnectionAccess::AdministratorsAndContributors)).is_ok());
+        assert!(permit::<RunExport>(&contributor, export_on(ConnectionAccess::Administrators)).is_err());
+        let viewer = actor(Some(Role::Viewer), false);
+        assert!(permit::<RunExport>(&viewer, export_on(ConnectionAccess::AdministratorsAndContributors)).is_err());
+    }
+
+    #[test]
+    fn a_role_in_one_tenant_opens_no_other() {
+        let name = ExportName::parse("tenants/globex/exports/weekly").unwrap();
+        assert!(permit::<GetExport>(&actor(Some(Role::Administrator), false), name).is_err());
+    }
+
+    #[test]
+    fn the_operators_plane_is_for_operators() {
+        assert!(permit::<CreateTenant>(&actor(None, true), Tenants).is_ok());
+        assert!(permit::<CreateTenant>(&actor(Some(Role::Administrator), false), Tenants).is_err());
+    }
+}

@@ -1,0 +1,140 @@
+//! What an action is done to, with the facts about it that the policy needs.
+
+use crate::name::RunParent;
+use crate::{ConnectionAccess, ConnectionId, ConnectionName, ExportName, RunName, SegmentName, TenantId, TenantName};
+
+/// The thing acted on.
+pub trait Target {
+    /// The tenant whose data it is; nothing on the operator's plane.
+    fn tenant(&self) -> Option<&TenantId>;
+    /// Its name, for the answer to a caller who may not.
+    fn resource(&self) -> String;
+    /// Whether the connection behind it is shared with contributors; nothing where no connection matters.
+    fn connection_access(&self) -> Option<ConnectionAccess> {
+        None
+    }
+}
+
+macro_rules! plain_target {
+    ($name:ty) => {
+        impl Target for $name {
+            fn tenant(&self) -> Option<&TenantId> {
+                Some(&self.tenant)
+            }
+            fn resource(&self) -> String {
+                self.to_string()
+            }
+        }
+    };
+}
+plain_target!(TenantName);
+plain_target!(ConnectionName);
+plain_target!(SegmentName);
+plain_target!(ExportName);
+plain_target!(RunName);
+
+impl Target for RunParent {
+    fn tenant(&self) -> Option<&TenantId> {
+        Some(RunParent::tenant(self))
+    }
+    fn resource(&self) -> String {
+        match self {
+            Self::Export(export) => export.to_string(),
+            Self::Tenant(tenant) => format!("tenants/{tenant}/exports/-"),
+        }
+    }
+}
+
+/// The operator's plane as a whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tenants;
+
+impl Target for Tenants {
+    fn tenant(&self) -> Option<&TenantId> {
+        None
+    }
+    fn resource(&self) -> String {
+        "tenants".to_owned()
+    }
+}
+
+/// A tenant seen from the operator's plane.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OperatedTenant(pub TenantName);
+
+impl Target for OperatedTenant {
+    fn tenant(&self) -> Option<&TenantId> {
+        None
+    }
+    fn resource(&self) -> String {
+        self.0.to_string()
+    }
+}
+
+/// An export that is to be made on a connection. The write repeats `access`: if the connection was unshared in
+/// between, it loses as ABORTED.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewExport {
+    /// The name it will have.
+    pub name: ExportName,
+    /// The connection it will use.
+    pub connection: ConnectionId,
+    /// Who may use that connection, as read.
+    pub access: ConnectionAccess,
+}
+
+impl Target for NewExport {
+    fn tenant(&self) -> Option<&TenantId> {
+        Some(&self.name.tenant)
+    }
+    fn resource(&self) -> String {
+        self.name.to_string()
+    }
+    fn connection_access(&self) -> Option<ConnectionAccess> {
+        Some(self.access)
+    }
+}
+
+/// An export with what its permissions depend on. The write repeats `version`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExportTarget {
+    /// Its name.
+    pub name: ExportName,
+    /// Who may use its connection, as read; a detached export is for administrators.
+    pub access: ConnectionAccess,
+    /// The version that was read.
+    pub version: i64,
+}
+
+impl Target for ExportTarget {
+    fn tenant(&self) -> Option<&TenantId> {
+        Some(&self.name.tenant)
+    }
+    fn resource(&self) -> String {
+        self.name.to_string()
+    }
+    fn connection_access(&self) -> Option<ConnectionAccess> {
+        Some(self.access)
+    }
+}
+
+/// A run with what its permissions depend on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunTarget {
+    /// Its name.
+    pub name: RunName,
+    /// Who may use the connection of its export, as read.
+    pub access: ConnectionAccess,
+}
+
+impl Target for RunTarget {
+    fn tenant(&self) -> Option<&TenantId> {
+        Some(&self.name.tenant)
+    }
+    fn resource(&self) -> String {
+        self.name.to_string()
+    }
+    fn connection_access(&self) -> Option<ConnectionAccess> {
+        Some(self.access)
+    }
+}

@@ -1,0 +1,30 @@
+//! What Ferry is about, free of I/O, clocks and randomness: identifiers, resource names, entities,
+//! the states of a run, the account of its outcomes, limits, errors, and who may do what.
+//!
+//! Every other crate speaks in these terms. A value of these types has been checked by the constructor that made it.
+
+pub mod authz;
+pub mod connection;
+pub mod consent;
+pub mod counts;
+pub mod error;
+pub mod export;
+pub mod id;
+pub mod limits;
+pub mod name;
+pub mod run;
+pub mod segment;
+pub mod tenant;
+pub mod time;
+pub mod violation;
+
+pub use connection::{Connection, ConnectionAccess, ConnectionState, Consent};
+pub use counts::Counts;
+pub use error::{Error, Reason, Result};
+pub use export::{Export, ExportSettings, FieldMapping, LeavePolicy, Schedule};
+pub use id::{ConnectionId, ExportId, RunId, SegmentId, TenantId};
+pub use name::{ConnectionName, ExportName, RunName, SegmentName, TenantName};
+pub use run::{Culprit, Phase, Run, RunError, RunState, Severity, Trigger};
+pub use tenant::{Tenant, TenantKind};
+pub use time::Timestamp;
+pub use violation::{Violation, Violations};

@@ -1,0 +1,24 @@
+//! Bounds that the API promises. Each is stated in `proto/` and tested.
+
+use std::time::Duration;
+
+/// Profiles an export may carry in one run (Dynamics 365 Customer Insights, ActiveCampaign export page).
+pub const PROFILES_PER_RUN: u64 = 1_000_000;
+/// Characters of a display name.
+pub const DISPLAY_NAME_CHARS: usize = 200;
+/// Segments of one export.
+pub const SEGMENTS_PER_EXPORT: usize = 50;
+/// Field mappings of one export, e-mail included.
+pub const FIELD_MAPPINGS_PER_EXPORT: usize = 100;
+/// Bytes of an API key.
+pub const API_KEY_BYTES: usize = 1_024;
+/// Bytes of a column's name.
+pub const COLUMN_NAME_BYTES: usize = 255;
+/// Entries of a page when the caller names none.
+pub const PAGE_SIZE_DEFAULT: u32 = 50;
+/// Entries of a page at most; a larger wish is cut.
+pub const PAGE_SIZE_MAX: u32 = 500;
+/// Rows of a preview.
+pub const PREVIEW_ROWS: u32 = 100;
+/// How long a request id is remembered.
+pub const REQUEST_ID_KEPT: Duration = Duration::from_secs(7 * 24 * 3_600);

@@ -1,0 +1,108 @@
+//! What is left to do, from the recorded batches: the same on a first start and after a crash.
+
+use super::RunContext;
+use super::feed::{Feed, Job};
+use super::plan::Adopted;
+use super::settle::Unsettled;
+use crate::failure::Stop;
+use ferry_store::{BatchAfter, BatchKey, BatchRecord, BatchState, CountsDelta};
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+
+/// The work of a run that is left.
+pub(super) struct Recovered {
+    pub(super) due: VecDeque<Job>,
+    pub(super) fresh: VecDeque<Job>,
+    pub(super) unsettled: Vec<Unsettled>,
+    pub(super) next_seq: u32,
+}
+
+pub(super) async fn recover(context: &Arc<RunContext>, plan: &Adopted) -> Result<Recovered, Stop> {
+    let records = context.shared.store.batches(&context.lease).await?;
+    let planned = planned_batches(&plan.record.batch_rows);
+    let recorded: HashSet<u32> = records.iter().map(|record| record.seq).collect();
+    let repaired: HashSet<u32> = records.iter().filter_map(|record| record.parent).collect();
+    let mut next_seq = u32::try_from(planned.len()).unwrap_or(u32::MAX);
+    next_seq = records.iter().map(|record| record.seq + 1).fold(next_seq, u32::max);
+    let fresh = planned.into_iter().filter(|job| !recorded.contains(&job.key.seq)).collect();
+    let mut left = Recovered { due: VecDeque::new(), fresh, unsettled: Vec::new(), next_seq };
+    let mut feed = Feed::new(Arc::clone(context));
+    for record in records {
+        take_up(context, &mut feed, &mut left, &repaired, record).await?;
+    }
+    Ok(left)
+}
+
+async fn take_up(
+    context: &Arc<RunContext>,
+    feed: &mut Feed,
+    left: &mut Recovered,
+    repaired: &HashSet<u32>,
+    record: BatchRecord,
+) -> Result<(), Stop> {
+    let key = key(&record);
+    let job = Job { key, attempts: record.attempts };
+    match record.state {
+        BatchState::Due => left.due.push_back(job),
+        BatchState::Intended => {
+            // Nobody knows whether it arrived: it is unknown until this repeat settles it.
+            let now = context.shared.now();
+            let none = CountsDelta::default();
+            context.shared.store.batch_record(&context.lease, record.seq, BatchAfter::Due, none, now).await?;
+            left.due.push_back(job);
+        }
+        BatchState::Queued => {
+            let identities = feed.identities(&job.key).await?;
+            let remote_id = record.remote_id.unwrap_or_default();
+            let sent_time = record.sent_time.unwrap_or_else(|| context.shared.now());
+            left.unsettled.push(Unsettled { job, remote_id, sent_time, sent_at: None, identities, polls: 0 });
+        }
+        BatchState::Split if !repaired.contains(&record.seq) => {
+            // The crash came between the split and the child's first intent.
+            let mut removed = job.key.removed.clone();
+            removed.extend(record.refused.iter().map(|row| row.offset));
+            removed.sort_unstable();
+            removed.dedup();
+            if removed.len() < job.key.rows as usize {
+                let key = BatchKey { seq: left.next_seq, parent: Some(record.seq), removed, ..job.key };
+                left.next_seq += 1;
+                left.due.push_back(Job { key, attempts: 0 });
+            }
+        }
+        BatchState::Split | BatchState::Settled | BatchState::Unknown => {}
+    }
+    Ok(())
+}
+
+fn key(record: &BatchRecord) -> BatchKey {
+    BatchKey {
+        seq: record.seq,
+        parent: record.parent,
+        first: record.first,
+        rows: record.rows,
+        removed: record.removed.clone(),
+    }
+}
+
+/// The plan's own batches: contiguous, in order, numbered from zero.
+fn planned_batches(batch_rows: &[u32]) -> VecDeque<Job> {
+    let mut first = 0_u64;
+    let mut jobs = VecDeque::with_capacity(batch_rows.len());
+    for (seq, rows) in (0_u32..).zip(batch_rows.iter().copied()) {
+        jobs.push_back(Job { key: BatchKey { seq, parent: None, first, rows, removed: Vec::new() }, attempts: 0 });
+        first += u64::from(rows);
+    }
+    jobs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn planned_batches_follow_one_another() {
+        let jobs = planned_batches(&[250, 249, 2]);
+        let ranges: Vec<(u32, u64, u32)> = jobs.iter().map(|job| (job.key.seq, job.key.first, job.key.rows)).collect();
+        assert_eq!(ranges, [(0, 0, 250), (1, 250, 249), (2, 499, 2)]);
+    }
+}

@@ -1,0 +1,226 @@
+//! One attempt to send one batch: slot, intent on record, send, answer on record.
+//!
+//! A crash before the intent's commit: nothing left. After it: the attempt is without an answer and counts as unknown;
+//! the batch is sent again. An import is an upsert by address, so a repeat changes nothing at the destination.
+
+use super::RunContext;
+use super::feed::Prepared;
+use super::retry;
+use crate::failure::{self, Stop};
+use crate::lane::{Class, Slot};
+use ferry_destinations::activecampaign::{ImportOutcome, Refusal};
+use ferry_domain::Timestamp;
+use ferry_store::{AttemptOutcome, BatchAfter, CountsDelta, Intent, IntentRefused, RefusedRow, SendPermit};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Total deadline of a request; real, whatever the scale.
+pub(super) const REQUEST_DEADLINE: Duration = Duration::from_secs(8);
+/// An intent that was not sent this long after it was begun is void: the process may have been frozen in between.
+const SEND_BY: Duration = Duration::from_millis(400);
+/// The destination's own wait where a rate limit answer names none (bulk import page: retry in a minute).
+const RATE_LIMIT_WAIT: Duration = Duration::from_secs(60);
+
+/// What became of one attempt.
+pub(super) enum Sent {
+    /// The destination has it; its result is to be polled.
+    Queued { remote_id: String, sent_time: Timestamp, sent_at: Instant },
+    /// Some rows were refused up front, the rest goes as a child batch.
+    Split { refused: Vec<u32> },
+    /// The request as a whole was refused: every row of it.
+    Refused,
+    /// It may have arrived, or certainly has not; it is sent again after a while.
+    Again { after: Duration, why: Why },
+    /// Too many attempts: the outcome of its rows stays unknown.
+    GivenUp,
+    /// Nothing more can be sent.
+    Stop(Stop),
+}
+
+/// Why a batch is sent again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Why {
+    /// The destination's limit; no failure of anybody.
+    RateLimit,
+    /// The key was refused, which may be a passing fault.
+    Forbidden,
+    /// The host could not be reached.
+    Unreachable,
+    /// An answer is missing or unreadable.
+    NoAnswer,
+    /// Too much time passed between intent and send.
+    Late,
+}
+
+/// Sends a batch once.
+pub(super) async fn send(context: Arc<RunContext>, prepared: &Prepared) -> Sent {
+    match attempt(&context, prepared).await {
+        Ok(sent) => sent,
+        Err(stop) => Sent::Stop(stop),
+    }
+}
+
+async fn attempt(context: &Arc<RunContext>, prepared: &Prepared) -> Result<Sent, Stop> {
+    let class = if prepared.rows() == 1 { Class::ImportOne } else { Class::ImportMany };
+    let slot = tokio::select! {
+        biased;
+        () = context.stop_sending.cancelled() => return Err(Stop::Shutdown),
+        slot = context.lane.slot(class, context.run_label()) => slot.ok_or(Stop::Shutdown)?,
+    };
+    let begun = Instant::now();
+    let permit = match intent(context, prepared).await {
+        Ok(permit) => permit,
+        Err(stop) => {
+            slot.unused();
+            return Err(stop);
+        }
+    };
+    if begun.elapsed() > SEND_BY {
+        slot.unused();
+        record(context, &permit, AttemptOutcome::Void, BatchAfter::Due, CountsDelta::default()).await?;
+        return Ok(Sent::Again { after: Duration::ZERO, why: Why::Late });
+    }
+    let sent_at = Instant::now();
+    let outcome = context
+        .destination
+        .import(prepared.body.clone(), prepared.rows(), permit.attempt_id(), REQUEST_DEADLINE)
+        .await;
+    finish_attempt(context, prepared, &permit, slot, outcome, sent_at).await
+}
+
+async fn intent(context: &Arc<RunContext>, prepared: &Prepared) -> Result<SendPermit, Stop> {
+    let now = context.shared.now();
+    let intent = Intent {
+        attempt_id: uuid::Uuid::now_v7().to_string(),
+        batch: prepared.job.key.clone(),
+        account: context.lane.account().to_owned(),
+        body_digest: prepared.digest,
+        send_by: now.plus(SEND_BY),
+    };
+    context.shared.store.intent_record(&context.lease, intent, now).await.map_err(|refused| match refused {
+        IntentRefused::Fenced => Stop::Fenced,
+        IntentRefused::Stopped => Stop::Cancelled,
+        IntentRefused::Moved => failure::failed(
+            ferry_domain::Reason::PlanExpired,
+            ferry_domain::Culprit::User,
+            ferry_domain::Severity::Temporary,
+            "the connection was changed while this run was going on; run it again",
+        ),
+        IntentRefused::Failed(error) => error.into(),
+    })
+}
+
+/// Records the answer, then gives the slot back: the next request of the account is granted on recorded ground.
+async fn finish_attempt(
+    context: &Arc<RunContext>,
+    prepared: &Prepared,
+    permit: &SendPermit,
+    slot: Slot,
+    outcome: ImportOutcome,
+    sent_at: Instant,
+) -> Result<Sent, Stop> {
+    if matches!(outcome, ImportOutcome::NotSent { .. }) { slot.unused() } else { slot.answered() }
+    let rows = i64::try_from(prepared.rows()).unwrap_or(i64::MAX);
+    let attempts = prepared.job.attempts + 1;
+    let none = CountsDelta::default();
+    match outcome {
+        ImportOutcome::Queued { batch_id } => {
+            let sent_time = context.shared.now();
+            let after = BatchAfter::Queued { remote_id: batch_id.clone(), sent_time };
+            let delta = CountsDelta { queued: rows, not_sent: -rows, ..none };
+            record(context, permit, AttemptOutcome::Queued { remote_id: batch_id.clone() }, after, delta).await?;
+            Ok(Sent::Queued { remote_id: batch_id, sent_time, sent_at })
+        }
+        ImportOutcome::ContactsRefused { refusals } => split(context, prepared, permit, &refusals).await,
+        ImportOutcome::RequestRefused { .. } => {
+            let refused = all_rows(prepared, "DESTINATION_REFUSED_REQUEST");
+            let after = BatchAfter::Settled { confirmed: 0, refused };
+            let delta = CountsDelta { refused: rows, not_sent: -rows, batches_settled: 1, ..none };
+            record(context, permit, AttemptOutcome::RequestRefused, after, delta).await?;
+            Ok(Sent::Refused)
+        }
+        ImportOutcome::RateLimited { retry_after } => {
+            let wait = context.shared.scale.real(retry_after.unwrap_or(RATE_LIMIT_WAIT));
+            let now = context.shared.now();
+            // On record before it is obeyed, so that it survives a restart.
+            context.shared.store.lane_hold(context.lane.account(), now.plus(wait), now).await?;
+            context.lane.hold(wait);
+            record(context, permit, AttemptOutcome::RateLimited, BatchAfter::Due, none).await?;
+            Ok(Sent::Again { after: Duration::ZERO, why: Why::RateLimit })
+        }
+        ImportOutcome::CredentialsRefused | ImportOutcome::Forbidden => {
+            record(context, permit, AttemptOutcome::CredentialsRefused, BatchAfter::Due, none).await?;
+            Ok(Sent::Again { after: retry::backoff(0, retry::random()), why: Why::Forbidden })
+        }
+        ImportOutcome::AccountLapsed => {
+            record(context, permit, AttemptOutcome::AccountLapsed, BatchAfter::Due, none).await?;
+            context.shared.store.connection_attention(&context.lease, context.shared.now()).await?;
+            Err(failure::account_lapsed(context.lane.account()))
+        }
+        ImportOutcome::NotFound => {
+            record(context, permit, AttemptOutcome::NotFound, BatchAfter::Due, none).await?;
+            Err(failure::not_an_account(context.lane.account()))
+        }
+        ImportOutcome::NotSent { .. } => {
+            record(context, permit, AttemptOutcome::NotSent, BatchAfter::Due, none).await?;
+            Ok(Sent::Again { after: retry::backoff(prepared.job.attempts, retry::random()), why: Why::Unreachable })
+        }
+        ImportOutcome::Unknown { .. } if attempts >= retry::ATTEMPTS => {
+            let delta = CountsDelta { unknown: rows, not_sent: -rows, batches_settled: 1, ..none };
+            record(context, permit, AttemptOutcome::Unknown, BatchAfter::Unknown, delta).await?;
+            Ok(Sent::GivenUp)
+        }
+        ImportOutcome::Unknown { .. } => {
+            record(context, permit, AttemptOutcome::Unknown, BatchAfter::Due, none).await?;
+            Ok(Sent::Again { after: retry::backoff(prepared.job.attempts, retry::random()), why: Why::NoAnswer })
+        }
+    }
+}
+
+/// One bad address refuses the whole request; nothing was queued. The bad rows are refused, the rest becomes a child.
+async fn split(
+    context: &Arc<RunContext>,
+    prepared: &Prepared,
+    permit: &SendPermit,
+    refusals: &[Refusal],
+) -> Result<Sent, Stop> {
+    let sent = sent_offsets(prepared);
+    let mut refused: Vec<RefusedRow> = refusals
+        .iter()
+        .filter_map(|refusal| {
+            let offset = *sent.get(refusal.index)?;
+            Some(RefusedRow { offset, reason: refusal.reason.as_str().to_owned() })
+        })
+        .collect();
+    refused.sort_by_key(|row| row.offset);
+    refused.dedup_by_key(|row| row.offset);
+    let offsets: Vec<u32> = refused.iter().map(|row| row.offset).collect();
+    let count = i64::try_from(offsets.len()).unwrap_or(i64::MAX);
+    // With no row left there is no child, and this batch is done.
+    let batches_settled = i64::from(offsets.len() == prepared.rows());
+    let delta = CountsDelta { refused: count, not_sent: -count, batches_settled, ..CountsDelta::default() };
+    record(context, permit, AttemptOutcome::ContactsRefused, BatchAfter::Split { refused }, delta).await?;
+    Ok(Sent::Split { refused: offsets })
+}
+
+/// The offsets of the rows that are in the request, in its order.
+pub(super) fn sent_offsets(prepared: &Prepared) -> Vec<u32> {
+    let key = &prepared.job.key;
+    (0..key.rows).filter(|offset| !key.removed.contains(offset)).collect()
+}
+
+fn all_rows(prepared: &Prepared, reason: &str) -> Vec<RefusedRow> {
+    sent_offsets(prepared).into_iter().map(|offset| RefusedRow { offset, reason: reason.to_owned() }).collect()
+}
+
+async fn record(
+    context: &Arc<RunContext>,
+    permit: &SendPermit,
+    outcome: AttemptOutcome,
+    after: BatchAfter,
+    delta: CountsDelta,
+) -> Result<(), Stop> {
+    let now = context.shared.now();
+    context.shared.store.attempt_record(&context.lease, permit.attempt_id(), outcome, after, delta, now).await?;
+    Ok(())
+}

@@ -1,0 +1,80 @@
+//! Claims runs and owns their tasks.
+//!
+//! Woken by the store after a commit that matters, and by a timer in case a wake-up was lost. The wake-up carries no
+//! data: what there is to do is read from the store, the same way after a crash as on an ordinary day.
+
+use crate::context::{Context, EngineParts};
+use crate::run;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+/// Runs that one process carries at once; more of them wait in the queue.
+const CONCURRENT_RUNS: usize = 64;
+const POLL: Duration = Duration::from_secs(1);
+
+/// A running engine.
+pub struct Engine {
+    shutdown: CancellationToken,
+    supervisor: JoinHandle<()>,
+}
+
+impl Engine {
+    /// Takes over what an earlier process of this data directory left, and begins to claim runs.
+    pub async fn start(parts: EngineParts) -> ferry_domain::Result<Self> {
+        let shutdown = CancellationToken::new();
+        let context = Arc::new(Context::new(parts, shutdown.clone()));
+        context.store.leases_reset(context.now()).await?;
+        let supervisor = tokio::spawn(supervise(context));
+        Ok(Self { shutdown, supervisor })
+    }
+
+    /// Starts nothing new, waits for the requests on their way (at most their deadline), and ends. The runs go on at
+    /// the next start.
+    pub async fn stop(self) {
+        self.shutdown.cancel();
+        if let Err(error) = self.supervisor.await {
+            tracing::error!(%error, "the supervisor of the runs ended badly");
+        }
+    }
+}
+
+async fn supervise(context: Arc<Context>) {
+    let mut changes = context.store.changes();
+    let mut runs = JoinSet::new();
+    loop {
+        claim_all(&context, &mut runs).await;
+        tokio::select! {
+            () = context.shutdown.cancelled() => break,
+            _ = changes.changed() => {}
+            () = tokio::time::sleep(POLL) => {}
+            Some(ended) = runs.join_next() => report(ended),
+        }
+    }
+    while let Some(ended) = runs.join_next().await {
+        report(ended);
+    }
+}
+
+async fn claim_all(context: &Arc<Context>, runs: &mut JoinSet<()>) {
+    while runs.len() < CONCURRENT_RUNS && !context.shutdown.is_cancelled() {
+        match context.store.run_claim(&context.worker, context.now()).await {
+            Ok(Some(claimed)) => {
+                runs.spawn(run::carry_out(Arc::clone(context), claimed));
+            }
+            Ok(None) => return,
+            Err(error) => {
+                tracing::error!(%error, "no run could be claimed; trying again");
+                return;
+            }
+        }
+    }
+}
+
+fn report(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended {
+        // The lease stays with this process, so the run goes on at the next start and not in a loop of panics.
+        tracing::error!(%error, "the task of a run ended badly");
+    }
+}
