@@ -1,1 +1,17 @@
+//! The database's schema, as steps that are taken once each, in order. The rules for a step are in `README.md`.
 
+mod m20261101_000001_initial;
+
+use sea_orm_migration::prelude::*;
+
+pub use sea_orm_migration::MigratorTrait;
+
+/// All steps, the oldest first.
+pub struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(m20261101_000001_initial::Migration)]
+    }
+}

@@ -1,1 +1,38 @@
+//! Persistence, by sea-orm on SQLite.
+//!
+//! Every function of the control plane takes a [`ferry_domain::authz::Permit`] and spends it before its first `await`;
+//! every function of the engine takes a [`Lease`] and writes nothing once the run has been granted to somebody else.
+//! All writes go through one writer, which commits several at once.
 
+mod batch;
+mod connection;
+mod database;
+mod entity;
+mod error;
+mod export;
+mod lane;
+mod lease;
+mod page;
+mod plan;
+mod request;
+mod run;
+mod run_claim;
+mod run_work;
+mod tenant;
+mod writer;
+
+pub use batch::{
+    AttemptOutcome, BatchAfter, BatchKey, BatchRecord, BatchState, CountsDelta, Intent, IntentRefused, RefusedRow,
+    SendPermit,
+};
+pub use connection::{ConnectionChange, NewConnection, SealedSecret};
+pub use database::{Store, StoreConfig};
+pub use export::{ExportChange, ExportCredentials, ExportFilter, ExportView, NewExportRow};
+pub use lane::LaneRecord;
+pub use lease::{Lease, LeaseError};
+pub use page::{Listed, Page};
+pub use plan::PlanRecord;
+pub use request::{RequestKey, Write};
+pub use run::{NewRun, RunFiles};
+pub use run_claim::Claimed;
+pub use tenant::NewTenant;

@@ -1,0 +1,47 @@
+//! Rows of the table `runs`.
+
+use sea_orm::entity::prelude::*;
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "runs")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false, column_type = "Text")]
+    pub id: String,
+    #[sea_orm(column_type = "Text")]
+    pub tenant: String,
+    #[sea_orm(column_type = "Text")]
+    pub export: String,
+    #[sea_orm(column_type = "Text")]
+    pub connection: String,
+    #[sea_orm(column_type = "Text")]
+    pub state: String,
+    #[sea_orm(column_type = "Text", nullable)]
+    pub phase: Option<String>,
+    #[sea_orm(column_type = "Text")]
+    pub trigger: String,
+    #[sea_orm(column_type = "Text")]
+    pub started_by: String,
+    #[sea_orm(column_type = "Text")]
+    pub counts: String,
+    pub batches_total: i64,
+    pub batches_settled: i64,
+    pub dry_run: bool,
+    pub full_resync: bool,
+    #[sea_orm(column_type = "Text")]
+    pub warnings: String,
+    #[sea_orm(column_type = "Text", nullable)]
+    pub error: Option<String>,
+    pub estimated_end_time: Option<i64>,
+    pub create_time: i64,
+    pub start_time: Option<i64>,
+    pub end_time: Option<i64>,
+    pub version: i64,
+    #[sea_orm(column_type = "Text", nullable)]
+    pub owner: Option<String>,
+    pub epoch: i64,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,405 @@
+//! Exports.
+
+use crate::entity::{connection, export, run};
+use crate::error::{corrupt, database, from_json, to_json};
+use crate::page::{Cursor, Listed, Page};
+use crate::request::{self, Write};
+use crate::{Store, connection as connections, run as runs};
+use ferry_domain::authz::action::{
+    CreateExport, DeleteExport, GetExport, ListExports, UpdateExport, ValidateExport,
+};
+use ferry_domain::authz::{Action, ExportTarget, NewExport, Permit, Spent, Visibility};
+use ferry_domain::{
+    Connection, ConnectionAccess, ConnectionId, ConnectionName, Error, Export, ExportName, ExportSettings,
+    FieldMapping, LeavePolicy, Reason, Result, Run, RunId, RunState, Schedule, SegmentId, Timestamp,
+};
+use sea_orm::ActiveValue::Set;
+use sea_orm::sea_query::ExprTrait;
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, DatabaseConnection, DatabaseTransaction, EntityTrait, IntoActiveModel,
+    QueryFilter, QueryOrder, QuerySelect,
+};
+
+/// An export that is to be stored.
+pub struct NewExportRow {
+    /// Its uid.
+    pub uid: String,
+    /// For people.
+    pub display_name: String,
+    /// The segments, in order.
+    pub segments: Vec<SegmentId>,
+    /// What depends on the destination.
+    pub settings: ExportSettings,
+    /// Which column fills which field.
+    pub field_mappings: Vec<FieldMapping>,
+    /// What happens to those who left.
+    pub leave_policy: LeavePolicy,
+    /// When it runs by itself.
+    pub schedule: Schedule,
+}
+
+/// What is to change; nothing stays as it is.
+#[derive(Default)]
+pub struct ExportChange {
+    /// The version that the caller has seen, if it said so.
+    pub seen_version: Option<i64>,
+    /// A new display name.
+    pub display_name: Option<String>,
+    /// Other segments.
+    pub segments: Option<Vec<SegmentId>>,
+    /// Other settings.
+    pub settings: Option<ExportSettings>,
+    /// Another mapping.
+    pub field_mappings: Option<Vec<FieldMapping>>,
+    /// Another leave policy.
+    pub leave_policy: Option<LeavePolicy>,
+    /// Another schedule.
+    pub schedule: Option<Schedule>,
+}
+
+/// Which exports a list shows.
+#[derive(Debug, Clone, Default)]
+pub struct ExportFilter {
+    /// Those on this connection.
+    pub connection: Option<ConnectionId>,
+    /// Those with this segment.
+    pub segment: Option<SegmentId>,
+}
+
+/// An export with what is shown beside it.
+#[derive(Debug, Clone)]
+pub struct ExportView {
+    /// The export.
+    pub export: Export,
+    /// Its connection, unless detached.
+    pub connection: Option<Connection>,
+    /// Its newest run.
+    pub latest_run: Option<Run>,
+}
+
+impl ExportView {
+    /// Who may use the connection behind it; a detached export is for administrators.
+    #[must_use]
+    pub fn access(&self) -> ConnectionAccess {
+        self.connection.as_ref().map_or(ConnectionAccess::Administrators, |connection| connection.access)
+    }
+}
+
+/// What it takes to ask the destination about an export.
+pub struct ExportCredentials {
+    /// The export.
+    pub export: Export,
+    /// Its connection.
+    pub connection: Connection,
+    /// The API key, sealed.
+    pub sealed_secret: Vec<u8>,
+}
+
+impl Store {
+    /// Who may use a connection that an export is to be made on; one that the caller may not see does not exist.
+    pub fn connection_access_of(
+        &self,
+        permit: Permit<ListExports>,
+        connection: ConnectionId,
+    ) -> impl Future<Output = Result<ConnectionAccess>> + Send + use<> {
+        let Spent { target, visibility, .. } = permit.spend();
+        let readers = self.readers.clone();
+        async move {
+            let name = ConnectionName { tenant: target.tenant, connection };
+            let access = connections::access_of(&connections::load(&readers, &name).await?)?;
+            let shared = access == ConnectionAccess::AdministratorsAndContributors;
+            if visibility == Visibility::All || shared { Ok(access) } else { Err(connections::not_found(&name)) }
+        }
+    }
+
+    /// Stores an export. Fails as ABORTED if the connection's access changed since the permit was granted.
+    pub fn export_create(
+        &self,
+        permit: Permit<CreateExport>,
+        new: NewExportRow,
+        write: Write,
+    ) -> impl Future<Output = Result<Export>> + Send + use<> {
+        let Spent { actor, target, .. } = permit.spend();
+        let by = actor.subject().to_owned();
+        let writer = self.writer.clone();
+        async move { writer.run(move |transaction| Box::pin(create(transaction, target, by, new, write))).await }
+    }
+
+    /// Reads an export.
+    pub fn export_get(&self, permit: Permit<GetExport>) -> impl Future<Output = Result<ExportView>> + Send + use<> {
+        let name = permit.spend().target;
+        let readers = self.readers.clone();
+        async move { view(&readers, load(&readers, &name).await?).await }
+    }
+
+    /// Reads a tenant's exports.
+    pub fn export_list(
+        &self,
+        permit: Permit<ListExports>,
+        filter: ExportFilter,
+        page: Page,
+    ) -> impl Future<Output = Result<Listed<ExportView>>> + Send + use<> {
+        let tenant = permit.spend().target.tenant;
+        let readers = self.readers.clone();
+        async move {
+            let mut query = export::Entity::find()
+                .filter(export::Column::Tenant.eq(tenant.as_str()))
+                .filter(export::Column::DeleteTime.is_null());
+            if let Some(connection) = filter.connection {
+                query = query.filter(export::Column::Connection.eq(connection.as_str()));
+            }
+            if let Some(segment) = filter.segment {
+                query = query.filter(export::Column::Segments.contains(format!("\"{segment}\"")));
+            }
+            if let Some(after) = page.cursor()? {
+                let same_time = export::Column::CreateTime.eq(after.time.as_millis());
+                query = query.filter(
+                    Condition::any()
+                        .add(export::Column::CreateTime.gt(after.time.as_millis()))
+                        .add(same_time.and(export::Column::Id.gt(after.id))),
+                );
+            }
+            let query = query.order_by_asc(export::Column::CreateTime).order_by_asc(export::Column::Id);
+            let rows = query.limit(page.limit()).all(&readers).await.map_err(database)?;
+            let mut items = Vec::with_capacity(rows.len());
+            for row in rows {
+                items.push(view(&readers, row).await?);
+            }
+            let key = |v: &ExportView| Cursor { time: v.export.create_time, id: v.export.name.export.as_str().to_owned() };
+            Ok(page.cut(items, key))
+        }
+    }
+
+    /// Changes an export. Fails as ABORTED if it or its connection's access changed since the permit was granted.
+    pub fn export_update(
+        &self,
+        permit: Permit<UpdateExport>,
+        change: ExportChange,
+        write: Write,
+    ) -> impl Future<Output = Result<Export>> + Send + use<> {
+        let Spent { actor, target, .. } = permit.spend();
+        let by = actor.subject().to_owned();
+        let writer = self.writer.clone();
+        async move { writer.run(move |transaction| Box::pin(update(transaction, target, by, change, write))).await }
+    }
+
+    /// Removes an export from all lists. Its runs can still be read.
+    pub fn export_delete(
+        &self,
+        permit: Permit<DeleteExport>,
+        seen: Option<i64>,
+        write: Write,
+    ) -> impl Future<Output = Result<()>> + Send + use<> {
+        let target = permit.spend().target;
+        let writer = self.writer.clone();
+        async move {
+            writer
+                .run(move |transaction| {
+                    Box::pin(async move {
+                        let row = unchanged(transaction, &target, seen).await?;
+                        if let Some(live) = runs::live_run(transaction, &target.name).await? {
+                            let name = runs::to_domain(live)?.name.to_string();
+                            let message = format!("`{name}` is going on; cancel it first");
+                            return Err(Error::precondition(Reason::RunInProgress, "RUN", name, message));
+                        }
+                        let version = row.version + 1;
+                        let mut row = row.into_active_model();
+                        row.delete_time = Set(Some(write.now.as_millis()));
+                        row.version = Set(version);
+                        export::Entity::update(row).exec(transaction).await.map_err(database)?;
+                        Ok(())
+                    })
+                })
+                .await
+        }
+    }
+
+    /// Reads what it takes to ask the destination about an export.
+    pub fn export_credentials(
+        &self,
+        permit: Permit<ValidateExport>,
+    ) -> impl Future<Output = Result<ExportCredentials>> + Send + use<> {
+        let name = permit.spend().target.name;
+        let readers = self.readers.clone();
+        async move {
+            let export = to_domain(load(&readers, &name).await?)?;
+            let mut row = attached(&readers, &export).await?;
+            let sealed_secret = std::mem::take(&mut row.sealed_secret);
+            Ok(ExportCredentials { export, connection: connections::to_domain(row)?, sealed_secret })
+        }
+    }
+}
+
+/// The connection of an export that has one.
+pub(crate) async fn attached(connection: &impl ConnectionTrait, export: &Export) -> Result<connection::Model> {
+    let Some(id) = export.connection.clone() else {
+        let message = format!("`{}` is detached; attach it to a connection first", export.name);
+        return Err(Error::precondition(Reason::ExportDetached, "CONNECTION", export.name.to_string(), message));
+    };
+    connections::load(connection, &ConnectionName { tenant: export.name.tenant.clone(), connection: id }).await
+}
+
+async fn create(
+    transaction: &DatabaseTransaction,
+    target: NewExport,
+    by: String,
+    new: NewExportRow,
+    write: Write,
+) -> Result<Export> {
+    let NewExport { name, connection, access } = target;
+    let tenant = name.tenant.as_str();
+    if request::earlier(transaction, tenant, CreateExport::METHOD, &write).await?.is_some() {
+        return to_domain(load(transaction, &name).await?);
+    }
+    let on = ConnectionName { tenant: name.tenant.clone(), connection: connection.clone() };
+    if connections::access_of(&connections::load(transaction, &on).await?)? != access {
+        return Err(Error::Aborted { name: on.to_string() });
+    }
+    if find(transaction, &name).await?.is_some() {
+        let name = name.to_string();
+        return Err(Error::AlreadyExists { reason: Reason::ResourceExists, kind: "export", name });
+    }
+    let row = export::ActiveModel {
+        tenant: Set(tenant.to_owned()),
+        id: Set(name.export.as_str().to_owned()),
+        uid: Set(new.uid),
+        display_name: Set(new.display_name),
+        connection: Set(Some(connection.as_str().to_owned())),
+        segments: Set(to_json(&new.segments)?),
+        settings: Set(to_json(&new.settings)?),
+        field_mappings: Set(to_json(&new.field_mappings)?),
+        leave_policy: Set(to_json(&new.leave_policy)?),
+        schedule: Set(to_json(&new.schedule)?),
+        latest_run: Set(None),
+        updated_by: Set(by),
+        version: Set(1),
+        create_time: Set(write.now.as_millis()),
+        update_time: Set(write.now.as_millis()),
+        delete_time: Set(None),
+    };
+    export::Entity::insert(row).exec_without_returning(transaction).await.map_err(database)?;
+    request::note(transaction, tenant, CreateExport::METHOD, &write, &name.to_string()).await?;
+    to_domain(load(transaction, &name).await?)
+}
+
+async fn update(
+    transaction: &DatabaseTransaction,
+    target: ExportTarget,
+    by: String,
+    change: ExportChange,
+    write: Write,
+) -> Result<Export> {
+    let tenant = target.name.tenant.as_str();
+    if request::earlier(transaction, tenant, UpdateExport::METHOD, &write).await?.is_some() {
+        return to_domain(load(transaction, &target.name).await?);
+    }
+    let found = unchanged(transaction, &target, change.seen_version).await?;
+    let version = found.version;
+    let mut row = found.into_active_model();
+    if let Some(display_name) = change.display_name {
+        row.display_name = Set(display_name);
+    }
+    if let Some(segments) = change.segments {
+        row.segments = Set(to_json(&segments)?);
+    }
+    if let Some(settings) = change.settings {
+        row.settings = Set(to_json(&settings)?);
+    }
+    if let Some(field_mappings) = change.field_mappings {
+        row.field_mappings = Set(to_json(&field_mappings)?);
+    }
+    if let Some(leave_policy) = change.leave_policy {
+        row.leave_policy = Set(to_json(&leave_policy)?);
+    }
+    if let Some(schedule) = change.schedule {
+        row.schedule = Set(to_json(&schedule)?);
+    }
+    row.updated_by = Set(by);
+    row.version = Set(version + 1);
+    row.update_time = Set(write.now.as_millis());
+    let updated = export::Entity::update(row).exec(transaction).await.map_err(database)?;
+    request::note(transaction, tenant, UpdateExport::METHOD, &write, &target.name.to_string()).await?;
+    to_domain(updated)
+}
+
+/// The row, if it and who may use its connection are still what the permit was granted for.
+pub(crate) async fn unchanged(
+    connection: &impl ConnectionTrait,
+    target: &ExportTarget,
+    seen: Option<i64>,
+) -> Result<export::Model> {
+    let row = load(connection, &target.name).await?;
+    let access = match &row.connection {
+        None => ConnectionAccess::Administrators,
+        Some(id) => {
+            let connection_id = ConnectionId::parse(id).map_err(|error| corrupt("exports", error))?;
+            let on = ConnectionName { tenant: target.name.tenant.clone(), connection: connection_id };
+            connections::access_of(&connections::load(connection, &on).await?)?
+        }
+    };
+    let moved = row.version != target.version || access != target.access;
+    if moved || seen.is_some_and(|seen| seen != row.version) {
+        return Err(Error::Aborted { name: target.name.to_string() });
+    }
+    Ok(row)
+}
+
+async fn view(readers: &DatabaseConnection, row: export::Model) -> Result<ExportView> {
+    let export = to_domain(row)?;
+    let connection = match &export.connection {
+        None => None,
+        Some(id) => {
+            let name = ConnectionName { tenant: export.name.tenant.clone(), connection: id.clone() };
+            connections::find(readers, &name).await?.map(connections::to_domain).transpose()?
+        }
+    };
+    let latest_run = match &export.latest_run {
+        None => None,
+        Some(id) => {
+            let row = run::Entity::find_by_id(id.as_str()).one(readers).await.map_err(database)?;
+            row.map(runs::to_domain).transpose()?
+        }
+    };
+    Ok(ExportView { export, connection, latest_run })
+}
+
+async fn find(connection: &impl ConnectionTrait, name: &ExportName) -> Result<Option<export::Model>> {
+    let key = (name.tenant.as_str().to_owned(), name.export.as_str().to_owned());
+    export::Entity::find_by_id(key).one(connection).await.map_err(database)
+}
+
+pub(crate) async fn load(connection: &impl ConnectionTrait, name: &ExportName) -> Result<export::Model> {
+    let found = find(connection, name).await?.filter(|row| row.delete_time.is_none());
+    found.ok_or_else(|| Error::NotFound { kind: "export", name: name.to_string() })
+}
+
+pub(crate) fn to_domain(row: export::Model) -> Result<Export> {
+    let bad_id = |error| corrupt("exports", error);
+    Ok(Export {
+        name: connections::export_name(&row.tenant, &row.id)?,
+        uid: row.uid,
+        display_name: row.display_name,
+        connection: row.connection.as_deref().map(ConnectionId::parse).transpose().map_err(bad_id)?,
+        segments: from_json("exports", &row.segments)?,
+        settings: from_json("exports", &row.settings)?,
+        field_mappings: from_json("exports", &row.field_mappings)?,
+        leave_policy: from_json("exports", &row.leave_policy)?,
+        schedule: from_json("exports", &row.schedule)?,
+        latest_run: row.latest_run.as_deref().map(RunId::parse).transpose().map_err(bad_id)?,
+        updated_by: row.updated_by,
+        version: row.version,
+        create_time: Timestamp::from_millis(row.create_time),
+        update_time: Timestamp::from_millis(row.update_time),
+    })
+}
+
+/// States in which a run is not over.
+pub(crate) fn live_states() -> [&'static str; 5] {
+    [
+        RunState::Queued.as_str(),
+        RunState::Processing.as_str(),
+        RunState::AwaitingApproval.as_str(),
+        RunState::Paused.as_str(),
+        RunState::Cancelling.as_str(),
+    ]
+}

@@ -1,0 +1,314 @@
+//! Runs, as the control plane sees them.
+
+use crate::entity::{export, run};
+use crate::error::{corrupt, database, from_json, to_json};
+use crate::page::{Cursor, Listed, Page};
+use crate::request::{self, Write};
+use crate::{Store, connection as connections, export as exports};
+use ferry_domain::authz::action::{
+    CancelRun, GetRun, ListRejectedProfiles, ListRuns, PlanExport, RunExport,
+};
+use ferry_domain::authz::{Action, ExportTarget, Permit, Spent};
+use ferry_domain::name::RunParent;
+use ferry_domain::{
+    ConnectionAccess, ConnectionId, ConnectionName, Counts, Error, ExportName, Reason, Result, Run, RunId, RunName,
+    RunState, Timestamp, Trigger,
+};
+use sea_orm::ActiveValue::Set;
+use sea_orm::sea_query::ExprTrait;
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter,
+    QueryOrder, QuerySelect,
+};
+
+/// A run that is to be queued.
+#[derive(Debug, Clone)]
+pub struct NewRun {
+    /// Its id, ordered by time.
+    pub id: RunId,
+    /// What starts it.
+    pub trigger: Trigger,
+    /// As if nothing were known of the destination.
+    pub full_resync: bool,
+}
+
+/// What it takes to find a run's sealed files.
+#[derive(Debug, Clone)]
+pub struct RunFiles {
+    /// The run.
+    pub run: Run,
+    /// The uid of the connection it used, which the files' key is bound to; nothing if that is gone.
+    pub connection_uid: Option<String>,
+}
+
+/// Whether a run sends what it plans.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Export,
+    Plan,
+}
+
+impl Store {
+    /// Queues a run. One at a time for an export.
+    pub fn run_create(
+        &self,
+        permit: Permit<RunExport>,
+        new: NewRun,
+        write: Write,
+    ) -> impl Future<Output = Result<Run>> + Send + use<> {
+        let Spent { actor, target, .. } = permit.spend();
+        self.queue(target, actor.subject().to_owned(), new, write, (RunExport::METHOD, Kind::Export))
+    }
+
+    /// Queues a run that ends once planned.
+    pub fn run_create_plan(
+        &self,
+        permit: Permit<PlanExport>,
+        new: NewRun,
+        write: Write,
+    ) -> impl Future<Output = Result<Run>> + Send + use<> {
+        let Spent { actor, target, .. } = permit.spend();
+        self.queue(target, actor.subject().to_owned(), new, write, (PlanExport::METHOD, Kind::Plan))
+    }
+
+    fn queue(
+        &self,
+        target: ExportTarget,
+        by: String,
+        new: NewRun,
+        write: Write,
+        how: (&'static str, Kind),
+    ) -> impl Future<Output = Result<Run>> + Send + use<> {
+        let store = self.clone();
+        async move {
+            let writer = store.writer.clone();
+            let queued = writer.run(move |transaction| Box::pin(create(transaction, target, by, new, write, how))).await;
+            store.wake();
+            queued
+        }
+    }
+
+    /// Reads a run.
+    pub fn run_get(&self, permit: Permit<GetRun>) -> impl Future<Output = Result<Run>> + Send + use<> {
+        let name = permit.spend().target;
+        let readers = self.readers.clone();
+        async move { to_domain(load(&readers, &name).await?) }
+    }
+
+    /// Who may use the connection of a run's export.
+    pub fn run_access(&self, permit: Permit<GetRun>) -> impl Future<Output = Result<ConnectionAccess>> + Send + use<> {
+        let name = permit.spend().target;
+        let readers = self.readers.clone();
+        async move {
+            let run = to_domain(load(&readers, &name).await?)?;
+            let on = ConnectionName { tenant: name.tenant, connection: run.connection };
+            match connections::find(&readers, &on).await? {
+                Some(row) => connections::access_of(&row),
+                None => Ok(ConnectionAccess::Administrators),
+            }
+        }
+    }
+
+    /// Reads runs, the newest first.
+    pub fn run_list(
+        &self,
+        permit: Permit<ListRuns>,
+        page: Page,
+    ) -> impl Future<Output = Result<Listed<Run>>> + Send + use<> {
+        let parent = permit.spend().target;
+        let readers = self.readers.clone();
+        async move {
+            let mut query = run::Entity::find().filter(run::Column::Tenant.eq(parent.tenant().as_str()));
+            if let RunParent::Export(export) = &parent {
+                exports::load(&readers, export).await?;
+                query = query.filter(run::Column::Export.eq(export.export.as_str()));
+            }
+            if let Some(after) = page.cursor()? {
+                let same_time = run::Column::CreateTime.eq(after.time.as_millis());
+                query = query.filter(
+                    Condition::any()
+                        .add(run::Column::CreateTime.lt(after.time.as_millis()))
+                        .add(same_time.and(run::Column::Id.lt(after.id))),
+                );
+            }
+            let query = query.order_by_desc(run::Column::CreateTime).order_by_desc(run::Column::Id);
+            let rows = query.limit(page.limit()).all(&readers).await.map_err(database)?;
+            let items = rows.into_iter().map(to_domain).collect::<Result<Vec<_>>>()?;
+            Ok(page.cut(items, |run| Cursor { time: run.create_time, id: run.id().as_str().to_owned() }))
+        }
+    }
+
+    /// Stops a run: at once if it has not begun, else before its next request.
+    pub fn run_cancel(
+        &self,
+        permit: Permit<CancelRun>,
+        write: Write,
+    ) -> impl Future<Output = Result<Run>> + Send + use<> {
+        let name = permit.spend().target.name;
+        let store = self.clone();
+        async move {
+            let writer = store.writer.clone();
+            let cancelled = writer
+                .run(move |transaction| {
+                    Box::pin(async move {
+                        let row = load(transaction, &name).await?;
+                        to_domain(ask_to_stop(transaction, row, write.now).await?)
+                    })
+                })
+                .await;
+            store.wake();
+            cancelled
+        }
+    }
+
+    /// Reads what it takes to find a run's sealed files.
+    pub fn run_files(
+        &self,
+        permit: Permit<ListRejectedProfiles>,
+    ) -> impl Future<Output = Result<RunFiles>> + Send + use<> {
+        let name = permit.spend().target.name;
+        let readers = self.readers.clone();
+        async move {
+            let run = to_domain(load(&readers, &name).await?)?;
+            let on = ConnectionName { tenant: name.tenant, connection: run.connection.clone() };
+            let connection_uid = connections::find(&readers, &on).await?.map(|row| row.uid);
+            Ok(RunFiles { run, connection_uid })
+        }
+    }
+}
+
+async fn create(
+    transaction: &DatabaseTransaction,
+    target: ExportTarget,
+    by: String,
+    new: NewRun,
+    write: Write,
+    (method, kind): (&'static str, Kind),
+) -> Result<Run> {
+    let tenant = target.name.tenant.as_str().to_owned();
+    if let Some(first) = request::earlier(transaction, &tenant, method, &write).await? {
+        let first = RunName::parse(&first).map_err(|error| corrupt("request_ids", error))?;
+        return to_domain(load(transaction, &first).await?);
+    }
+    let export_row = exports::unchanged(transaction, &target, None).await?;
+    let export = exports::to_domain(export_row.clone())?;
+    let connection = exports::attached(transaction, &export).await?;
+    if kind == Kind::Export
+        && let Some(live) = live_run(transaction, &target.name).await?
+    {
+        let name = to_domain(live)?.name.to_string();
+        return Err(Error::AlreadyExists { reason: Reason::RunInProgress, kind: "run", name });
+    }
+    let row = run::ActiveModel {
+        id: Set(new.id.as_str().to_owned()),
+        tenant: Set(tenant.clone()),
+        export: Set(target.name.export.as_str().to_owned()),
+        connection: Set(connection.id),
+        state: Set(RunState::Queued.as_str().to_owned()),
+        phase: Set(None),
+        trigger: Set(to_json(&new.trigger)?),
+        started_by: Set(by),
+        counts: Set(to_json(&Counts::default())?),
+        batches_total: Set(0),
+        batches_settled: Set(0),
+        dry_run: Set(kind == Kind::Plan),
+        full_resync: Set(new.full_resync),
+        warnings: Set("[]".to_owned()),
+        error: Set(None),
+        estimated_end_time: Set(None),
+        create_time: Set(write.now.as_millis()),
+        start_time: Set(None),
+        end_time: Set(None),
+        version: Set(1),
+        owner: Set(None),
+        epoch: Set(0),
+    };
+    run::Entity::insert(row).exec_without_returning(transaction).await.map_err(database)?;
+    if kind == Kind::Export {
+        // Not a change of the export's settings: its version, and so its etag, stays.
+        let mut export_row = export_row.into_active_model();
+        export_row.latest_run = Set(Some(new.id.as_str().to_owned()));
+        export::Entity::update(export_row).exec(transaction).await.map_err(database)?;
+    }
+    let name = RunName { tenant: target.name.tenant, export: target.name.export, run: new.id };
+    request::note(transaction, &tenant, method, &write, &name.to_string()).await?;
+    to_domain(load(transaction, &name).await?)
+}
+
+/// Moves a run that is not over towards CANCELLED.
+pub(crate) async fn ask_to_stop(
+    transaction: &DatabaseTransaction,
+    row: run::Model,
+    now: Timestamp,
+) -> Result<run::Model> {
+    let state = read_state(&row)?;
+    let next = match state {
+        RunState::Queued => RunState::Cancelled,
+        RunState::Processing | RunState::Paused | RunState::AwaitingApproval => RunState::Cancelling,
+        RunState::Cancelling | RunState::Cancelled => return Ok(row),
+        RunState::Succeeded | RunState::Failed | RunState::Skipped | RunState::TimedOut => {
+            let name = to_domain(row)?.name.to_string();
+            let message = format!("`{name}` has ended as {}; only a run that goes on can be cancelled", state.as_str());
+            return Err(Error::precondition(Reason::RunNotCancellable, "RUN_STATE", name, message));
+        }
+    };
+    let version = row.version + 1;
+    let mut row = row.into_active_model();
+    row.state = Set(next.as_str().to_owned());
+    row.version = Set(version);
+    if next.is_terminal() {
+        row.end_time = Set(Some(now.as_millis()));
+    }
+    run::Entity::update(row).exec(transaction).await.map_err(database)
+}
+
+/// The run of an export that is not over, dry runs aside.
+pub(crate) async fn live_run(connection: &impl ConnectionTrait, export: &ExportName) -> Result<Option<run::Model>> {
+    run::Entity::find()
+        .filter(run::Column::Tenant.eq(export.tenant.as_str()))
+        .filter(run::Column::Export.eq(export.export.as_str()))
+        .filter(run::Column::DryRun.eq(false))
+        .filter(run::Column::State.is_in(exports::live_states()))
+        .one(connection)
+        .await
+        .map_err(database)
+}
+
+async fn load(connection: &impl ConnectionTrait, name: &RunName) -> Result<run::Model> {
+    let row = run::Entity::find_by_id(name.run.as_str()).one(connection).await.map_err(database)?;
+    let fits = |row: &run::Model| row.tenant == name.tenant.as_str() && row.export == name.export.as_str();
+    row.filter(fits).ok_or_else(|| Error::NotFound { kind: "run", name: name.to_string() })
+}
+
+pub(crate) fn read_state(row: &run::Model) -> Result<RunState> {
+    RunState::parse(&row.state).ok_or_else(|| corrupt("runs", format!("state `{}`", row.state)))
+}
+
+pub(crate) fn to_domain(row: run::Model) -> Result<Run> {
+    let state = read_state(&row)?;
+    let export = connections::export_name(&row.tenant, &row.export)?;
+    let count = |number: i64| u64::try_from(number).map_err(|error| corrupt("runs", error));
+    Ok(Run {
+        name: RunName {
+            tenant: export.tenant,
+            export: export.export,
+            run: RunId::parse(&row.id).map_err(|error| corrupt("runs", error))?,
+        },
+        state,
+        phase: row.phase.as_deref().map(|phase| from_json("runs", phase)).transpose()?,
+        trigger: from_json("runs", &row.trigger)?,
+        started_by: row.started_by,
+        connection: ConnectionId::parse(&row.connection).map_err(|error| corrupt("runs", error))?,
+        counts: from_json("runs", &row.counts)?,
+        batches_total: count(row.batches_total)?,
+        batches_settled: count(row.batches_settled)?,
+        dry_run: row.dry_run,
+        warnings: from_json("runs", &row.warnings)?,
+        error: row.error.as_deref().map(|error| from_json("runs", error)).transpose()?,
+        estimated_end_time: row.estimated_end_time.map(Timestamp::from_millis),
+        create_time: Timestamp::from_millis(row.create_time),
+        start_time: row.start_time.map(Timestamp::from_millis),
+        end_time: row.end_time.map(Timestamp::from_millis),
+        version: row.version,
+    })
+}

@@ -1,0 +1,177 @@
+//! What the owner of a run writes about it, besides batches.
+
+use crate::entity::{connection, run};
+use crate::error::{database, from_json, to_json};
+use crate::lease::{Lease, LeaseError};
+use crate::plan::PlanRecord;
+use crate::{Store, connection as connections, plan, run as runs};
+use ferry_domain::{
+    ConnectionState, Counts, Error, Phase, Result, Run, RunError, RunState, Timestamp,
+};
+use futures::future::BoxFuture;
+use sea_orm::ActiveValue::Set;
+use sea_orm::{DatabaseTransaction, EntityTrait, IntoActiveModel};
+
+/// A write under a lease: `Fenced` is an answer of its own, so it travels inside the job's result.
+pub(crate) type Fenced<T> = std::result::Result<T, LeaseError>;
+
+impl Store {
+    /// Runs a job that begins with the check of the lease; a fenced one writes nothing.
+    pub(crate) async fn under_lease<T, F>(&self, lease: &Lease, job: F) -> Fenced<T>
+    where
+        T: Send + 'static,
+        F: for<'t> FnOnce(&'t DatabaseTransaction, run::Model) -> BoxFuture<'t, Result<T>> + Send + 'static,
+    {
+        let lease = lease.clone();
+        let answer = self.writer.run(move |transaction| {
+            Box::pin(async move {
+                let row = match lease.row(transaction).await {
+                    Ok(row) => row,
+                    Err(LeaseError::Fenced) => return Ok(None),
+                    Err(LeaseError::Failed(error)) => return Err(error),
+                };
+                job(transaction, row).await.map(Some)
+            })
+        });
+        answer.await?.ok_or(LeaseError::Fenced)
+    }
+
+    /// Notes what the run is doing.
+    pub async fn run_phase(&self, lease: &Lease, phase: Phase, _now: Timestamp) -> Fenced<()> {
+        let word = to_json(&phase)?;
+        self.change_run(lease, move |row, _| {
+            row.phase = Set(Some(word));
+            Ok(())
+        })
+        .await
+    }
+
+    /// Adds something to know that does not stop the run.
+    pub async fn run_warn(&self, lease: &Lease, text: &str, _now: Timestamp) -> Fenced<()> {
+        let text = text.to_owned();
+        self.change_run(lease, move |row, found| {
+            let mut warnings: Vec<String> = from_json("runs", &found.warnings)?;
+            if !warnings.contains(&text) {
+                warnings.push(text);
+            }
+            row.warnings = Set(to_json(&warnings)?);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn change_run(
+        &self,
+        lease: &Lease,
+        change: impl FnOnce(&mut run::ActiveModel, &run::Model) -> Result<()> + Send + 'static,
+    ) -> Fenced<()> {
+        self.under_lease(lease, move |transaction, found| {
+            Box::pin(async move {
+                let mut row = found.clone().into_active_model();
+                change(&mut row, &found)?;
+                row.version = Set(found.version + 1);
+                run::Entity::update(row).exec(transaction).await.map_err(database)?;
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    /// Adopts a plan: from now on it is what this run sends, and never changes.
+    pub async fn plan_adopt(
+        &self,
+        lease: &Lease,
+        record: PlanRecord,
+        counts: Counts,
+        estimated_end: Timestamp,
+        now: Timestamp,
+    ) -> Fenced<Run> {
+        self.under_lease(lease, move |transaction, found| {
+            Box::pin(async move {
+                plan::insert(transaction, &found.id, &record, now).await?;
+                let version = found.version + 1;
+                let mut row = found.into_active_model();
+                row.counts = Set(to_json(&counts)?);
+                row.batches_total = Set(i64::try_from(record.batch_rows.len()).unwrap_or(i64::MAX));
+                row.estimated_end_time = Set(Some(estimated_end.as_millis()));
+                row.version = Set(version);
+                runs::to_domain(run::Entity::update(row).exec(transaction).await.map_err(database)?)
+            })
+        })
+        .await
+    }
+
+    /// The state that the run is in now.
+    pub async fn run_state(&self, lease: &Lease) -> Fenced<RunState> {
+        let row = self.leased_row(lease).await?;
+        Ok(runs::read_state(&row)?)
+    }
+
+    /// The run's account so far.
+    pub async fn run_counts(&self, lease: &Lease) -> Fenced<Counts> {
+        let row = self.leased_row(lease).await?;
+        Ok(from_json("runs", &row.counts)?)
+    }
+
+    async fn leased_row(&self, lease: &Lease) -> Fenced<run::Model> {
+        let row = run::Entity::find_by_id(lease.run().run.as_str()).one(&self.readers).await.map_err(database)?;
+        row.filter(|row| row.epoch == lease.epoch()).ok_or(LeaseError::Fenced)
+    }
+
+    /// Ends the run. Refused if the account does not add up: an end that loses a profile is no end.
+    pub async fn run_finish(
+        &self,
+        lease: &Lease,
+        state: RunState,
+        error: Option<RunError>,
+        counts: Counts,
+        now: Timestamp,
+    ) -> Fenced<Run> {
+        self.under_lease(lease, move |transaction, found| {
+            Box::pin(async move {
+                let from = runs::read_state(&found)?;
+                // A run that was asked to stop just before its end has been cancelled, whatever else it was about to be.
+                let state = if from == RunState::Cancelling { RunState::Cancelled } else { state };
+                let error = error.filter(|_| state != RunState::Cancelled);
+                if !state.is_terminal() || !from.may_become(state) {
+                    let what = format!("{} to {}", from.as_str(), state.as_str());
+                    return Err(Error::internal("a run cannot change its state like this", what));
+                }
+                if !counts.add_up() {
+                    return Err(Error::internal("the account of a run does not add up", format!("{counts:?}")));
+                }
+                let version = found.version + 1;
+                let mut row = found.into_active_model();
+                row.state = Set(state.as_str().to_owned());
+                row.error = Set(error.as_ref().map(to_json).transpose()?);
+                row.counts = Set(to_json(&counts)?);
+                row.end_time = Set(Some(now.as_millis()));
+                row.phase = Set(None);
+                row.owner = Set(None);
+                row.version = Set(version);
+                runs::to_domain(run::Entity::update(row).exec(transaction).await.map_err(database)?)
+            })
+        })
+        .await
+    }
+
+    /// The destination refused the credentials or the account: somebody has to look at the connection.
+    pub async fn connection_attention(&self, lease: &Lease, now: Timestamp) -> Fenced<()> {
+        self.under_lease(lease, move |transaction, found| {
+            Box::pin(async move {
+                let key = (found.tenant, found.connection);
+                let row = connection::Entity::find_by_id(key).one(transaction).await.map_err(database)?;
+                if let Some(row) = row {
+                    let version = row.version + 1;
+                    let mut row = row.into_active_model();
+                    row.state = Set(connections::state_word(ConnectionState::NeedsAttention));
+                    row.version = Set(version);
+                    row.update_time = Set(now.as_millis());
+                    connection::Entity::update(row).exec(transaction).await.map_err(database)?;
+                }
+                Ok(())
+            })
+        })
+        .await
+    }
+}
