@@ -15,7 +15,8 @@ const TERMINAL: [&str; 5] = ["succeeded", "failed", "skipped", "cancelled", "tim
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        for table in [tenants(), connections(), exports(), runs(), plans(), batches(), attempts(), lanes(), requests()] {
+        for table in [tenants(), connections(), exports(), runs(), plans(), batches(), attempts(), lanes(), requests()]
+        {
             manager.create_table(table).await?;
         }
         for index in indexes() {
@@ -214,18 +215,17 @@ fn lanes() -> TableCreateStatement {
 }
 
 fn requests() -> TableCreateStatement {
-    let columns = vec![
-        text("tenant"),
-        text("method"),
-        text("id"),
-        bytes("fingerprint"),
-        text("resource"),
-        number("create_time"),
-    ];
+    let columns =
+        vec![text("tenant"), text("method"), text("id"), bytes("fingerprint"), text("resource"), number("create_time")];
     table("request_ids", columns, &["tenant", "method", "id"])
 }
 
-fn belongs_to(from: &'static str, columns: &[&'static str], to: &'static str, keys: &[&'static str]) -> ForeignKeyCreateStatement {
+fn belongs_to(
+    from: &'static str,
+    columns: &[&'static str],
+    to: &'static str,
+    keys: &[&'static str],
+) -> ForeignKeyCreateStatement {
     let mut key = ForeignKey::create();
     for column in columns {
         key.from(Alias::new(from), Alias::new(*column));

@@ -102,7 +102,9 @@ pub(crate) fn from_call(error: &CallError, host: &str) -> Stop {
             Reason::DestinationRateLimited,
             Culprit::Destination,
             Severity::Temporary,
-            format!("`{host}` kept answering that its rate limit is exceeded; another integration of that account may be using it up"),
+            format!(
+                "`{host}` kept answering that its rate limit is exceeded; another integration of that account may be using it up"
+            ),
         ),
         CallError::Unreachable { .. } => unreachable_host(host),
         CallError::Failed { .. } => destination_failed(host),
@@ -132,7 +134,9 @@ pub(crate) fn not_an_account(host: &str) -> Stop {
         Reason::DestinationFailed,
         Culprit::User,
         Severity::Permanent,
-        format!("`{host}` answers, but not as an ActiveCampaign account (HTTP 404); check the host name of the connection"),
+        format!(
+            "`{host}` answers, but not as an ActiveCampaign account (HTTP 404); check the host name of the connection"
+        ),
     )
 }
 

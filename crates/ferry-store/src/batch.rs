@@ -21,7 +21,9 @@ use crate::run_work::Fenced;
 use crate::{plan, run as runs};
 use ferry_domain::{Counts, Error, Result, RunState, Timestamp};
 use sea_orm::ActiveValue::Set;
-use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
+};
 use serde::{Deserialize, Serialize};
 
 /// Which rows of the plan a batch carries.
@@ -140,7 +142,9 @@ impl SendPermit {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the words are those of the destination's contract")]
 pub enum AttemptOutcome {
-    Queued { remote_id: String },
+    Queued {
+        remote_id: String,
+    },
     ContactsRefused,
     RequestRefused,
     RateLimited,
@@ -227,7 +231,8 @@ impl Store {
         let attempt_id = attempt_id.to_owned();
         self.under_lease(lease, move |transaction, row| {
             Box::pin(async move {
-                let found = attempt::Entity::find_by_id(attempt_id.as_str()).one(transaction).await.map_err(database)?;
+                let found =
+                    attempt::Entity::find_by_id(attempt_id.as_str()).one(transaction).await.map_err(database)?;
                 let found = found.ok_or_else(|| corrupt("attempts", "an answer without an intent"))?;
                 let seq = found.seq;
                 let mut found = found.into_active_model();

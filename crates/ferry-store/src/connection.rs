@@ -119,8 +119,7 @@ impl Store {
                         .add(same_time.and(connection::Column::Id.gt(after.id))),
                 );
             }
-            let query =
-                query.order_by_asc(connection::Column::CreateTime).order_by_asc(connection::Column::Id);
+            let query = query.order_by_asc(connection::Column::CreateTime).order_by_asc(connection::Column::Id);
             let rows = query.limit(page.limit()).all(&readers).await.map_err(database)?;
             let items = rows.into_iter().map(to_domain).collect::<Result<Vec<_>>>()?;
             Ok(page.cut(items, |c| Cursor { time: c.create_time, id: c.name.connection.as_str().to_owned() }))
@@ -369,7 +368,10 @@ fn in_use(name: &ConnectionName, exports: &[export::Model]) -> Error {
     }
 }
 
-pub(crate) async fn find(connection: &impl ConnectionTrait, name: &ConnectionName) -> Result<Option<connection::Model>> {
+pub(crate) async fn find(
+    connection: &impl ConnectionTrait,
+    name: &ConnectionName,
+) -> Result<Option<connection::Model>> {
     let key = (name.tenant.as_str().to_owned(), name.connection.as_str().to_owned());
     connection::Entity::find_by_id(key).one(connection).await.map_err(database)
 }

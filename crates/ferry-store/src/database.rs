@@ -6,7 +6,9 @@ use ferry_domain::error::Inside;
 use ferry_domain::{Error, Result};
 use ferry_migrations::{Migrator, MigratorTrait};
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseConnection, DatabaseTransaction, SqlxSqliteConnector, Statement};
+use sea_orm::{
+    ConnectionTrait, DatabaseBackend, DatabaseConnection, DatabaseTransaction, SqlxSqliteConnector, Statement,
+};
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -100,9 +102,8 @@ fn lock(path: &Path) -> Result<File> {
         .write(true)
         .open(path.with_extension("lock"))
         .map_err(|error| unavailable("the lock file cannot be opened", error))?;
-    lock.try_lock().map_err(|error| {
-        Error::Unavailable(Inside(format!("the database is in use by another process ({error})")))
-    })?;
+    lock.try_lock()
+        .map_err(|error| Error::Unavailable(Inside(format!("the database is in use by another process ({error})"))))?;
     Ok(lock)
 }
 

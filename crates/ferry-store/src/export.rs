@@ -5,9 +5,7 @@ use crate::error::{corrupt, database, from_json, to_json};
 use crate::page::{Cursor, Listed, Page};
 use crate::request::{self, Write};
 use crate::{Store, connection as connections, run as runs};
-use ferry_domain::authz::action::{
-    CreateExport, DeleteExport, GetExport, ListExports, UpdateExport, ValidateExport,
-};
+use ferry_domain::authz::action::{CreateExport, DeleteExport, GetExport, ListExports, UpdateExport, ValidateExport};
 use ferry_domain::authz::{Action, ExportTarget, NewExport, Permit, Spent, Visibility};
 use ferry_domain::{
     Connection, ConnectionAccess, ConnectionId, ConnectionName, Error, Export, ExportName, ExportSettings,
@@ -165,7 +163,8 @@ impl Store {
             for row in rows {
                 items.push(view(&readers, row).await?);
             }
-            let key = |v: &ExportView| Cursor { time: v.export.create_time, id: v.export.name.export.as_str().to_owned() };
+            let key =
+                |v: &ExportView| Cursor { time: v.export.create_time, id: v.export.name.export.as_str().to_owned() };
             Ok(page.cut(items, key))
         }
     }

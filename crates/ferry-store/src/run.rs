@@ -5,9 +5,7 @@ use crate::error::{corrupt, database, from_json, to_json};
 use crate::page::{Cursor, Listed, Page};
 use crate::request::{self, Write};
 use crate::{Store, connection as connections, export as exports};
-use ferry_domain::authz::action::{
-    CancelRun, GetRun, ListRejectedProfiles, ListRuns, PlanExport, RunExport,
-};
+use ferry_domain::authz::action::{CancelRun, GetRun, ListRejectedProfiles, ListRuns, PlanExport, RunExport};
 use ferry_domain::authz::{Action, ExportTarget, Permit, Spent};
 use ferry_domain::name::RunParent;
 use ferry_domain::{
@@ -82,7 +80,8 @@ impl Store {
         let store = self.clone();
         async move {
             let writer = store.writer.clone();
-            let queued = writer.run(move |transaction| Box::pin(create(transaction, target, by, new, write, how))).await;
+            let queued =
+                writer.run(move |transaction| Box::pin(create(transaction, target, by, new, write, how))).await;
             store.wake();
             queued
         }

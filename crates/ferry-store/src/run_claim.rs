@@ -5,9 +5,7 @@ use crate::error::{database, to_json};
 use crate::lease::Lease;
 use crate::plan::PlanRecord;
 use crate::{Store, connection as connections, export as exports, plan, run as runs};
-use ferry_domain::{
-    Connection, Culprit, Export, Reason, Result, Run, RunError, RunState, Severity, Timestamp,
-};
+use ferry_domain::{Connection, Culprit, Export, Reason, Result, Run, RunError, RunState, Severity, Timestamp};
 use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder};
@@ -70,7 +68,10 @@ enum Step {
 
 async fn claim(transaction: &DatabaseTransaction, worker: String, now: Timestamp) -> Result<Step> {
     let free = run::Entity::find()
-        .filter(run::Column::State.is_in([RunState::Queued, RunState::Processing, RunState::Cancelling].map(RunState::as_str)))
+        .filter(
+            run::Column::State
+                .is_in([RunState::Queued, RunState::Processing, RunState::Cancelling].map(RunState::as_str)),
+        )
         .filter(run::Column::Owner.is_null())
         .order_by_asc(run::Column::CreateTime)
         .order_by_asc(run::Column::Id);

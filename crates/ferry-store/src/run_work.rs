@@ -5,9 +5,7 @@ use crate::error::{database, from_json, to_json};
 use crate::lease::{Lease, LeaseError};
 use crate::plan::PlanRecord;
 use crate::{Store, connection as connections, plan, run as runs};
-use ferry_domain::{
-    ConnectionState, Counts, Error, Phase, Result, Run, RunError, RunState, Timestamp,
-};
+use ferry_domain::{ConnectionState, Counts, Error, Phase, Result, Run, RunError, RunState, Timestamp};
 use futures::future::BoxFuture;
 use sea_orm::ActiveValue::Set;
 use sea_orm::{DatabaseTransaction, EntityTrait, IntoActiveModel};

@@ -70,8 +70,7 @@ impl Lane {
         if let Some(wait) = held_for {
             limiter.hold(now + wait);
         }
-        let state =
-            State { limiter, waiting: Vec::new(), unanswered_imports: 0, served: HashMap::new(), turn: 0 };
+        let state = State { limiter, waiting: Vec::new(), unanswered_imports: 0, served: HashMap::new(), turn: 0 };
         let lane = Arc::new(Self {
             account,
             scale,
@@ -280,10 +279,13 @@ mod tests {
     async fn a_slot_for_a_caller_that_is_gone_goes_to_the_next() {
         let lane = fast();
         lane.hold(Duration::from_millis(20));
-        drop(tokio::spawn({
-            let lane = Arc::clone(&lane);
-            async move { lane.slot(Class::ImportMany, "gone").await.is_some() }
-        }).abort());
+        drop(
+            tokio::spawn({
+                let lane = Arc::clone(&lane);
+                async move { lane.slot(Class::ImportMany, "gone").await.is_some() }
+            })
+            .abort(),
+        );
         lane.slot(Class::ImportMany, "next").await.unwrap().unused();
         assert_eq!(lane.lock().unanswered_imports, 0);
     }

@@ -81,10 +81,8 @@ async fn attempt(context: &Arc<RunContext>, prepared: &Prepared) -> Result<Sent,
         return Ok(Sent::Again { after: Duration::ZERO, why: Why::Late });
     }
     let sent_at = Instant::now();
-    let outcome = context
-        .destination
-        .import(prepared.body.clone(), prepared.rows(), permit.attempt_id(), REQUEST_DEADLINE)
-        .await;
+    let outcome =
+        context.destination.import(prepared.body.clone(), prepared.rows(), permit.attempt_id(), REQUEST_DEADLINE).await;
     finish_attempt(context, prepared, &permit, slot, outcome, sent_at).await
 }
 
@@ -119,7 +117,11 @@ async fn finish_attempt(
     outcome: ImportOutcome,
     sent_at: Instant,
 ) -> Result<Sent, Stop> {
-    if matches!(outcome, ImportOutcome::NotSent { .. }) { slot.unused() } else { slot.answered() }
+    if matches!(outcome, ImportOutcome::NotSent { .. }) {
+        slot.unused()
+    } else {
+        slot.answered()
+    }
     let rows = i64::try_from(prepared.rows()).unwrap_or(i64::MAX);
     let attempts = prepared.job.attempts + 1;
     let none = CountsDelta::default();

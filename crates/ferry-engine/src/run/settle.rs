@@ -101,13 +101,8 @@ async fn settle(context: &Arc<RunContext>, batch: &Unsettled, failures: &[String
     let rows = rows(batch);
     let refused_count = i64::try_from(refused.len()).unwrap_or(i64::MAX);
     let confirmed = rows - refused_count;
-    let delta = CountsDelta {
-        queued: -rows,
-        confirmed,
-        refused: refused_count,
-        batches_settled: 1,
-        ..CountsDelta::default()
-    };
+    let delta =
+        CountsDelta { queued: -rows, confirmed, refused: refused_count, batches_settled: 1, ..CountsDelta::default() };
     let after = BatchAfter::Settled { confirmed: u32::try_from(confirmed).unwrap_or(0), refused };
     let now = context.shared.now();
     context.shared.store.batch_record(&context.lease, batch.job.key.seq, after, delta, now).await?;

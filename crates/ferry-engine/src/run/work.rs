@@ -309,8 +309,7 @@ impl Work {
     }
 
     async fn note_phase(&mut self) -> Result<(), Stop> {
-        let all_sent =
-            self.due.is_empty() && self.later.is_empty() && self.fresh.is_empty() && self.sends.is_empty();
+        let all_sent = self.due.is_empty() && self.later.is_empty() && self.fresh.is_empty() && self.sends.is_empty();
         if all_sent && self.phase == Phase::Sending {
             self.phase = Phase::Settling;
             let shared = &self.context.shared;

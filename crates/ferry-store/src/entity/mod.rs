@@ -1,5 +1,9 @@
 //! The rows of the database. They never leave this crate.
-#![allow(unreachable_pub, missing_docs, reason = "the derive needs public items; the columns are described by the migration")]
+#![allow(
+    unreachable_pub,
+    missing_docs,
+    reason = "the derive needs public items; the columns are described by the migration"
+)]
 
 pub mod attempt;
 pub mod batch;
