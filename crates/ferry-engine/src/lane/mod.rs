@@ -29,7 +29,6 @@ pub(crate) const UNSETTLED_BATCHES: usize = 400;
 /// The way to one account.
 pub(crate) struct Lane {
     account: String,
-    scale: TimeScale,
     state: Mutex<State>,
     changed: Notify,
     completion: Mutex<CompletionAge>,
@@ -73,7 +72,6 @@ impl Lane {
         let state = State { limiter, waiting: Vec::new(), unanswered_imports: 0, served: HashMap::new(), turn: 0 };
         let lane = Arc::new(Self {
             account,
-            scale,
             state: Mutex::new(state),
             changed: Notify::new(),
             completion: Mutex::new(CompletionAge::new()),
@@ -85,11 +83,6 @@ impl Lane {
     /// The account's host.
     pub(crate) fn account(&self) -> &str {
         &self.account
-    }
-
-    /// How the destination's time relates to ours.
-    pub(crate) fn scale(&self) -> TimeScale {
-        self.scale
     }
 
     /// How old a batch usually is when the destination is done with it.
@@ -195,11 +188,6 @@ fn is_import(class: Class) -> bool {
 // === impl Slot ===
 
 impl Slot {
-    /// The lane it belongs to.
-    pub(crate) fn lane(&self) -> &Arc<Lane> {
-        &self.lane
-    }
-
     /// The answer is here, or can no longer come.
     pub(crate) fn answered(mut self) {
         self.end(|limiter, grant| limiter.arrived(&grant, Instant::now()));
@@ -279,13 +267,11 @@ mod tests {
     async fn a_slot_for_a_caller_that_is_gone_goes_to_the_next() {
         let lane = fast();
         lane.hold(Duration::from_millis(20));
-        drop(
-            tokio::spawn({
-                let lane = Arc::clone(&lane);
-                async move { lane.slot(Class::ImportMany, "gone").await.is_some() }
-            })
-            .abort(),
-        );
+        tokio::spawn({
+            let lane = Arc::clone(&lane);
+            async move { lane.slot(Class::ImportMany, "gone").await.is_some() }
+        })
+        .abort();
         lane.slot(Class::ImportMany, "next").await.unwrap().unused();
         assert_eq!(lane.lock().unanswered_imports, 0);
     }

@@ -81,6 +81,7 @@ fn account(begin: Counts, planned: u64, batches: &[BatchRecord]) -> Counts {
             // The rest of a split batch is its child's, or, if that was never begun, among the rows not sent.
             BatchState::Split => counts.refused += refused,
             BatchState::Queued | BatchState::Intended | BatchState::Unknown => counts.unknown += rows,
+            BatchState::Due if batch.may_have_arrived => counts.unknown += rows,
             BatchState::Due => {}
         }
     }
@@ -145,6 +146,7 @@ mod tests {
             removed: removed.to_vec(),
             state,
             attempts: 1,
+            may_have_arrived: false,
             remote_id: None,
             sent_time: None,
             refused,
@@ -164,6 +166,14 @@ mod tests {
         let counts = account(begin, 1_000, &batches);
         assert_eq!((counts.confirmed, counts.refused, counts.unknown, counts.not_sent), (497, 3, 250, 250));
         assert!(counts.add_up());
+    }
+
+    #[test]
+    fn a_batch_that_is_due_again_after_a_lost_answer_is_unknown() {
+        let begin = Counts { members: 500, not_sent: 500, ..Counts::default() };
+        let lost = BatchRecord { may_have_arrived: true, ..batch(0, 250, BatchState::Due, &[], &[]) };
+        let counts = account(begin, 500, &[lost, batch(1, 250, BatchState::Due, &[], &[])]);
+        assert_eq!((counts.unknown, counts.not_sent), (250, 250));
     }
 
     #[test]

@@ -117,7 +117,7 @@ async fn finish_attempt(
     outcome: ImportOutcome,
     sent_at: Instant,
 ) -> Result<Sent, Stop> {
-    if matches!(outcome, ImportOutcome::NotSent { .. }) {
+    if matches!(outcome, ImportOutcome::NotSent) {
         slot.unused()
     } else {
         slot.answered()
@@ -150,7 +150,7 @@ async fn finish_attempt(
             record(context, permit, AttemptOutcome::RateLimited, BatchAfter::Due, none).await?;
             Ok(Sent::Again { after: Duration::ZERO, why: Why::RateLimit })
         }
-        ImportOutcome::CredentialsRefused | ImportOutcome::Forbidden => {
+        ImportOutcome::CredentialsRefused => {
             record(context, permit, AttemptOutcome::CredentialsRefused, BatchAfter::Due, none).await?;
             Ok(Sent::Again { after: retry::backoff(0, retry::random()), why: Why::Forbidden })
         }
@@ -163,16 +163,16 @@ async fn finish_attempt(
             record(context, permit, AttemptOutcome::NotFound, BatchAfter::Due, none).await?;
             Err(failure::not_an_account(context.lane.account()))
         }
-        ImportOutcome::NotSent { .. } => {
+        ImportOutcome::NotSent => {
             record(context, permit, AttemptOutcome::NotSent, BatchAfter::Due, none).await?;
             Ok(Sent::Again { after: retry::backoff(prepared.job.attempts, retry::random()), why: Why::Unreachable })
         }
-        ImportOutcome::Unknown { .. } if attempts >= retry::ATTEMPTS => {
+        ImportOutcome::Unknown if attempts >= retry::ATTEMPTS => {
             let delta = CountsDelta { unknown: rows, not_sent: -rows, batches_settled: 1, ..none };
             record(context, permit, AttemptOutcome::Unknown, BatchAfter::Unknown, delta).await?;
             Ok(Sent::GivenUp)
         }
-        ImportOutcome::Unknown { .. } => {
+        ImportOutcome::Unknown => {
             record(context, permit, AttemptOutcome::Unknown, BatchAfter::Due, none).await?;
             Ok(Sent::Again { after: retry::backoff(prepared.job.attempts, retry::random()), why: Why::NoAnswer })
         }
