@@ -160,6 +160,22 @@ fn inside(folder: &Path, listed: &Listed) -> Result<PathBuf, CatalogueError> {
     Ok(path)
 }
 
+/// A TOML time with an offset. The days are counted by the proleptic Gregorian calendar, with March as first month.
+fn millis(time: &toml::value::Datetime) -> Option<i64> {
+    let (date, clock, offset) = (time.date?, time.time?, time.offset?);
+    let (month, day) = (i64::from(date.month), i64::from(date.day));
+    let year = i64::from(date.year) - i64::from(month <= 2);
+    let era_days = year * 365 + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
+    let days = era_days + (153 * ((month + 9) % 12) + 2) / 5 + day - 1 - 719_468;
+    let minutes = match offset {
+        toml::value::Offset::Z => 0,
+        toml::value::Offset::Custom { minutes } => i64::from(minutes),
+    };
+    let second = i64::from(clock.second);
+    let seconds = days * 86_400 + i64::from(clock.hour) * 3_600 + i64::from(clock.minute) * 60 + second - minutes * 60;
+    Some(seconds * 1_000)
+}
+
 fn is_id(text: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     (1..=63).contains(&text.len()) && text.bytes().all(allowed)
@@ -202,10 +218,10 @@ impl SegmentEntry {
         self.listed.member_count
     }
 
-    /// When it was last refreshed, if the catalogue says so, as an RFC 3339 text.
+    /// When it was last refreshed, if the catalogue says so, in milliseconds since 1970 UTC.
     #[must_use]
-    pub fn last_refresh_time(&self) -> Option<String> {
-        self.listed.last_refresh_time.as_ref().map(ToString::to_string)
+    pub fn last_refresh_millis(&self) -> Option<i64> {
+        self.listed.last_refresh_time.as_ref().and_then(millis)
     }
 
     /// What its file holds; only the beginning of the file is read.
@@ -247,6 +263,17 @@ mod tests {
             assert!(matches!(load(&segment("a", path)), Err(CatalogueError::Outside(_))), "{path}");
         }
         assert!(load(&segment("a", "sub/x.csv")).is_ok());
+    }
+
+    #[test]
+    fn a_refresh_time_becomes_milliseconds() {
+        let at = |time: &str| {
+            let text = format!("{}last_refresh_time = {time}\n", segment("a", "x.csv"));
+            load(&text).unwrap().segments()[0].last_refresh_millis()
+        };
+        assert_eq!(at("1970-01-01T00:00:00Z"), Some(0));
+        assert_eq!(at("2024-02-29T12:30:45+01:00"), Some(1_709_206_245_000));
+        assert_eq!(at("2026-11-24"), None);
     }
 
     #[test]

@@ -110,7 +110,7 @@ impl RejectedReader {
             return Ok(Vec::new());
         }
         let reader = sealed::open(path, key, aad)?.with_offset(offset).with_limit(limit).build()?;
-        let mut rows = Vec::with_capacity(limit);
+        let mut rows = Vec::new();
         for batch in reader {
             take_in(&batch?, &mut rows)?;
         }
