@@ -138,7 +138,9 @@ impl Control {
             run_as: actor.subject().to_owned(),
             state,
         };
-        let stored = self.store().connection_create(permit::<CreateConnection>(actor, name)?, new, write).await;
+        let stored = self
+            .granted(|store| Ok(store.connection_create(permit::<CreateConnection>(actor, name)?, new, write)))?
+            .await;
         if !stored.as_ref().is_ok_and(|connection| connection.uid == uid) {
             self.destroy_keys(&tenant, &uid, 1)?;
         }
@@ -210,7 +212,7 @@ impl Control {
     /// Reads a connection.
     pub async fn get_connection(&self, actor: &Actor, name: &str) -> Result<Connection> {
         let name = parse("name", name)?;
-        self.store().connection_get(permit::<GetConnection>(actor, name)?).await
+        self.granted(|store| Ok(store.connection_get(permit::<GetConnection>(actor, name)?)))?.await
     }
 
     /// Reads the connections that the caller may see, with the token of the next page.
@@ -224,7 +226,8 @@ impl Control {
         permit::<ListConnections>(actor, name.clone())?.spend();
         let query = Query { method: "ListConnections", parent, arguments: &[actor.subject()] };
         let page = self.page(&query, page)?;
-        let listed = self.store().connection_list(permit::<ListConnections>(actor, name)?, page).await?;
+        let listed =
+            self.granted(|store| Ok(store.connection_list(permit::<ListConnections>(actor, name)?, page)))?.await?;
         let token = self.next_token(&query, &listed)?;
         Ok((listed, token))
     }
@@ -251,7 +254,8 @@ impl Control {
         if new_key {
             check_key(&input.api_key, &mut violations);
         }
-        let found = self.store().connection_get(permit::<GetConnection>(actor, name.clone())?).await?;
+        let found =
+            self.granted(|store| Ok(store.connection_get(permit::<GetConnection>(actor, name.clone())?)))?.await?;
         let host = input.host.to_ascii_lowercase();
         let moves = new_host && host != found.host;
         if moves && !new_key {
@@ -287,7 +291,8 @@ impl Control {
                 Err(Error::Aborted { name: name.to_string() })
             };
         }
-        self.store().connection_update(permit::<UpdateConnection>(actor, name)?, change, write).await
+        self.granted(|store| Ok(store.connection_update(permit::<UpdateConnection>(actor, name)?, change, write)))?
+            .await
     }
 
     /// Makes the caller the export user.
@@ -304,14 +309,15 @@ impl Control {
         let seen = etag::parse("etag", seen, &mut violations);
         violations.into_result()?;
         let write = self.write(request_id, &(name.to_string(), seen))?;
-        self.store().connection_bind(permit::<BindExportUser>(actor, name)?, seen, write).await
+        self.granted(|store| Ok(store.connection_bind(permit::<BindExportUser>(actor, name)?, seen, write)))?.await
     }
 
     /// Asks the destination whether it takes the credentials, and notes the answer. `None` says that it does.
     pub async fn verify_connection(&self, actor: &Actor, name: &str) -> Result<(Connection, Option<Reason>)> {
         let name = parse("name", name)?;
-        let (connection, sealed) =
-            self.store().connection_credentials(permit::<VerifyConnection>(actor, name.clone())?).await?;
+        let (connection, sealed) = self
+            .granted(|store| Ok(store.connection_credentials(permit::<VerifyConnection>(actor, name.clone())?)))?
+            .await?;
         let outcome = self.destination(&connection, &sealed)?.verify().await;
         let reason = outcome.err().map(|error| call_failure(&error, &connection.host).0);
         let state = match reason {
@@ -321,7 +327,9 @@ impl Control {
             Some(_) => connection.state,
         };
         let write = self.write("", &())?;
-        let stored = self.store().connection_verified(permit::<VerifyConnection>(actor, name)?, state, write).await?;
+        let stored = self
+            .granted(|store| Ok(store.connection_verified(permit::<VerifyConnection>(actor, name)?, state, write)))?
+            .await?;
         Ok((stored, reason))
     }
 
@@ -336,7 +344,9 @@ impl Control {
         let seen = etag::parse("etag", &command.etag, &mut violations);
         violations.into_result()?;
         let write = self.write(&command.request_id, &command)?;
-        let removed = self.store().connection_delete(permit::<DeleteConnection>(actor, name)?, seen, write).await?;
+        let removed = self
+            .granted(|store| Ok(store.connection_delete(permit::<DeleteConnection>(actor, name)?, seen, write)))?
+            .await?;
         self.destroy_keys(removed.name.tenant.as_str(), &removed.uid, removed.secret_version)?;
         Ok(removed)
     }

@@ -43,6 +43,12 @@ impl Control {
         &self.0.store
     }
 
+    /// Begins a store function with the permit that it takes. A permit must not live across an `await`, and in one
+    /// expression with it, it would.
+    pub(crate) fn granted<F>(&self, begin: impl FnOnce(&Store) -> Result<F>) -> Result<F> {
+        begin(&self.0.store)
+    }
+
     pub(crate) fn vault(&self) -> &Vault {
         &self.0.vault
     }

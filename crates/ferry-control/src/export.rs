@@ -157,14 +157,14 @@ impl Control {
             let export = not_stored(target, new, actor, write.now);
             return Ok(ExportView { export, connection: None, latest_run: None });
         }
-        self.store().export_create(permit::<CreateExport>(actor, target)?, new, write).await?;
-        self.store().export_get(permit::<GetExport>(actor, name)?).await
+        self.granted(|store| Ok(store.export_create(permit::<CreateExport>(actor, target)?, new, write)))?.await?;
+        self.granted(|store| Ok(store.export_get(permit::<GetExport>(actor, name)?)))?.await
     }
 
     /// Reads an export.
     pub async fn get_export(&self, actor: &Actor, name: &str) -> Result<ExportView> {
         let name = parse("name", name)?;
-        self.store().export_get(permit::<GetExport>(actor, name)?).await
+        self.granted(|store| Ok(store.export_get(permit::<GetExport>(actor, name)?)))?.await
     }
 
     /// Reads a tenant's exports, with the token of the next page.
@@ -184,7 +184,8 @@ impl Control {
         let parsed = filter::parse(filter, &name.tenant)?;
         let query = Query { method: "ListExports", parent, arguments: &[filter] };
         let page = self.page(&query, page)?;
-        let listed = self.store().export_list(permit::<ListExports>(actor, name)?, parsed, page).await?;
+        let listed =
+            self.granted(|store| Ok(store.export_list(permit::<ListExports>(actor, name)?, parsed, page)))?.await?;
         let token = self.next_token(&query, &listed)?;
         Ok((listed, token))
     }
@@ -214,9 +215,10 @@ impl Control {
                 leave_policy: checked.leave_policy,
                 schedule: checked.schedule,
             };
-            self.store().export_update(permit::<UpdateExport>(actor, target)?, change, write).await?;
+            self.granted(|store| Ok(store.export_update(permit::<UpdateExport>(actor, target)?, change, write)))?
+                .await?;
         }
-        self.store().export_get(permit::<GetExport>(actor, name)?).await
+        self.granted(|store| Ok(store.export_get(permit::<GetExport>(actor, name)?)))?.await
     }
 
     /// Removes an export. What is at the destination stays there.
@@ -228,14 +230,15 @@ impl Control {
         let seen = etag::parse("etag", seen, &mut violations);
         violations.into_result()?;
         let write = self.write(request_id, &(name.to_string(), seen))?;
-        self.store().export_delete(permit::<DeleteExport>(actor, target)?, seen, write).await
+        self.granted(|store| Ok(store.export_delete(permit::<DeleteExport>(actor, target)?, seen, write)))?.await
     }
 
     /// Asks the destination and the segments what a run would meet.
     pub async fn validate_export(&self, actor: &Actor, name: &str) -> Result<Validation> {
         let name = parse("name", name)?;
         let target = self.target(actor, &name).await?;
-        let found = self.store().export_credentials(permit::<ValidateExport>(actor, target)?).await?;
+        let found =
+            self.granted(|store| Ok(store.export_credentials(permit::<ValidateExport>(actor, target)?)))?.await?;
         let destination = self.destination(&found.connection, &found.sealed_secret)?;
         let mut validation = Validation::default();
         let host = &found.connection.host;
@@ -286,7 +289,7 @@ impl Control {
         }
         let write = self.write(&command.request_id, &command)?;
         let new = NewRun { id: new_run_id()?, trigger: Trigger::OnDemand, full_resync: command.full_resync };
-        self.store().run_create(permit::<RunExport>(actor, target)?, new, write).await
+        self.granted(|store| Ok(store.run_create(permit::<RunExport>(actor, target)?, new, write)))?.await
     }
 
     /// What this caller may do with an export.
@@ -302,7 +305,7 @@ impl Control {
 
     /// The export with what its permissions depend on.
     async fn target(&self, actor: &Actor, name: &ExportName) -> Result<ExportTarget> {
-        let view = self.store().export_get(permit::<GetExport>(actor, name.clone())?).await?;
+        let view = self.granted(|store| Ok(store.export_get(permit::<GetExport>(actor, name.clone())?)))?.await?;
         Ok(ExportTarget { name: name.clone(), access: view.access(), version: view.export.version })
     }
 }

@@ -17,7 +17,7 @@ impl Control {
     /// Reads a run.
     pub async fn get_run(&self, actor: &Actor, name: &str) -> Result<Run> {
         let name = parse("name", name)?;
-        self.store().run_get(permit::<GetRun>(actor, name)?).await
+        self.granted(|store| Ok(store.run_get(permit::<GetRun>(actor, name)?)))?.await
     }
 
     /// Reads runs, the newest first, with the token of the next page.
@@ -26,7 +26,7 @@ impl Control {
         permit::<ListRuns>(actor, name.clone())?.spend();
         let query = Query { method: "ListRuns", parent, arguments: &[] };
         let page = self.page(&query, page)?;
-        let listed = self.store().run_list(permit::<ListRuns>(actor, name)?, page).await?;
+        let listed = self.granted(|store| Ok(store.run_list(permit::<ListRuns>(actor, name)?, page)))?.await?;
         let token = self.next_token(&query, &listed)?;
         Ok((listed, token))
     }
@@ -37,7 +37,7 @@ impl Control {
         let target = self.run_target(actor, &name).await?;
         permit::<CancelRun>(actor, target.clone())?.spend();
         let write = self.write(request_id, &name.to_string())?;
-        self.store().run_cancel(permit::<CancelRun>(actor, target)?, write).await
+        self.granted(|store| Ok(store.run_cancel(permit::<CancelRun>(actor, target)?, write)))?.await
     }
 
     /// Reads rows that did not go: those rejected by Ferry first, then those refused by the destination.
@@ -95,7 +95,7 @@ impl Control {
     }
 
     async fn run_target(&self, actor: &Actor, name: &RunName) -> Result<RunTarget> {
-        let access = self.store().run_access(permit::<GetRun>(actor, name.clone())?).await?;
+        let access = self.granted(|store| Ok(store.run_access(permit::<GetRun>(actor, name.clone())?)))?.await?;
         Ok(RunTarget { name: name.clone(), access })
     }
 }

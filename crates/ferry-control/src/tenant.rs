@@ -32,13 +32,13 @@ impl Control {
         let write = self.write(&command.request_id, &command)?;
         let uid = uuid::Uuid::new_v4().to_string();
         let new = NewTenant { id, uid, display_name: command.display_name, kind: command.kind };
-        self.store().tenant_create(permit::<CreateTenant>(actor, Tenants)?, new, write).await
+        self.granted(|store| Ok(store.tenant_create(permit::<CreateTenant>(actor, Tenants)?, new, write)))?.await
     }
 
     /// Reads a tenant.
     pub async fn get_tenant(&self, actor: &Actor, name: &str) -> Result<Tenant> {
         let name = parse_tenant("name", name)?;
-        self.store().tenant_get(permit::<GetTenant>(actor, OperatedTenant(name))?).await
+        self.granted(|store| Ok(store.tenant_get(permit::<GetTenant>(actor, OperatedTenant(name))?)))?.await
     }
 }
 

@@ -1,0 +1,31 @@
+//! Between the API's messages and the domain.
+
+mod connection;
+mod export;
+mod run;
+mod segment;
+
+pub(crate) use connection::{connection, connection_input, destination_type};
+pub(crate) use export::{export, export_input, validation};
+pub(crate) use run::{rejected, run};
+pub(crate) use segment::{column, segment};
+
+use ferry_domain::Timestamp;
+
+/// A point in time.
+pub(crate) fn time(time: Timestamp) -> prost_types::Timestamp {
+    let millis = time.as_millis();
+    let nanos = i32::try_from(millis.rem_euclid(1_000) * 1_000_000).unwrap_or(0);
+    prost_types::Timestamp { seconds: millis.div_euclid(1_000), nanos }
+}
+
+/// A duration.
+pub(crate) fn duration(duration: std::time::Duration) -> prost_types::Duration {
+    let nanos = i32::try_from(duration.subsec_nanos()).unwrap_or(0);
+    prost_types::Duration { seconds: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX), nanos }
+}
+
+/// A count.
+pub(crate) fn count(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,93 @@
+//! The one mapping from [`Error`] to a status. There is no default arm: an error without a line here does not compile.
+
+use ferry_domain::{Error, Reason};
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+const DOMAIN: &str = "ferry.v1";
+
+/// The request's id, for the caller and for the log.
+#[derive(Debug, Clone)]
+pub(crate) struct RequestId(pub(crate) String);
+
+/// The status that a caller gets.
+pub(crate) fn status(error: Error, request_id: &RequestId) -> Status {
+    let message = error.to_string();
+    let mut details = ErrorDetails::new();
+    let (code, reason) = match error {
+        Error::InvalidArgument(violations) => {
+            let reason = violations.first().map_or(Reason::InvalidFields, |violation| violation.reason);
+            for violation in &violations {
+                details.add_bad_request_violation(&violation.field, &violation.description);
+            }
+            (Code::InvalidArgument, reason)
+        }
+        Error::Unauthenticated => (Code::Unauthenticated, Reason::TokenInvalid),
+        Error::PermissionDenied { .. } => (Code::PermissionDenied, Reason::RoleTooLow),
+        Error::NotFound { kind, name } => {
+            details.set_resource_info(kind, name, "", "it does not exist");
+            (Code::NotFound, Reason::ResourceNotFound)
+        }
+        Error::AlreadyExists { reason, kind, name } => {
+            details.set_resource_info(kind, name, "", "it exists");
+            (Code::AlreadyExists, reason)
+        }
+        Error::FailedPrecondition { reason, causes, .. } => {
+            for cause in causes {
+                details.add_precondition_failure_violation(cause.kind, cause.subject, cause.description);
+            }
+            (Code::FailedPrecondition, reason)
+        }
+        Error::Aborted { .. } => (Code::Aborted, Reason::EtagMismatch),
+        Error::ResourceExhausted { retry_after, .. } => {
+            details.set_retry_info(Some(retry_after));
+            (Code::ResourceExhausted, Reason::QuotaExceeded)
+        }
+        Error::Unimplemented(_) => (Code::Unimplemented, Reason::NotImplemented),
+        Error::Unavailable(inside) => {
+            tracing::error!(request.id = %request_id.0, cause = %inside.0, "a request could not be served");
+            details.set_retry_info(Some(std::time::Duration::from_secs(1)));
+            (Code::Unavailable, Reason::Unavailable)
+        }
+        Error::Internal(inside) => {
+            tracing::error!(request.id = %request_id.0, cause = %inside.0, "a request failed by a fault of Ferry's own");
+            details.set_request_info(&request_id.0, "");
+            (Code::Internal, Reason::Internal)
+        }
+    };
+    details.set_error_info(reason.as_str(), DOMAIN, std::collections::HashMap::new());
+    Status::with_error_details(code, message, details)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+    use super::*;
+    use ferry_domain::error::Inside;
+
+    fn mapped(error: Error) -> (Code, String, Status) {
+        let status = status(error, &RequestId("id-1".to_owned()));
+        (status.code(), status.get_details_error_info().unwrap().reason, status)
+    }
+
+    #[test]
+    fn what_is_inside_stays_inside() {
+        for error in [Error::Internal(Inside("canary".to_owned())), Error::Unavailable(Inside("canary".to_owned()))] {
+            let (_, _, status) = mapped(error);
+            assert!(!format!("{status:?}").contains("canary"));
+        }
+        let (code, reason, status) = mapped(Error::Internal(Inside(String::new())));
+        assert_eq!((code, reason.as_str()), (Code::Internal, "INTERNAL"));
+        assert_eq!(status.get_details_request_info().unwrap().request_id, "id-1");
+    }
+
+    #[test]
+    fn every_violation_is_told() {
+        let mut violations = ferry_domain::Violations::new();
+        violations.add("a", "one");
+        violations.add("b", "two");
+        let (code, reason, status) = mapped(violations.into_error());
+        assert_eq!((code, reason.as_str()), (Code::InvalidArgument, "INVALID_FIELDS"));
+        assert_eq!(status.get_details_bad_request().unwrap().field_violations.len(), 2);
+    }
+}
