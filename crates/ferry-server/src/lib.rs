@@ -9,5 +9,5 @@ mod server;
 mod service;
 mod status;
 
-pub use server::{Server, ServerParts};
+pub use server::{ServeError, Server, ServerParts};
 pub use service::UNIMPLEMENTED;

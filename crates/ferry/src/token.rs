@@ -40,7 +40,7 @@ pub(crate) fn run(args: TokenArgs) -> anyhow::Result<()> {
     let issuer = DevelopmentIssuer::open(&args.issuer_dir)?;
     let tenants = args.tenants.iter().map(|text| tenant_role(text)).collect::<anyhow::Result<Vec<_>>>()?;
     let lifetime = Duration::from_secs(args.lifetime_s);
-    let token = issuer.mint(&args.subject, &tenants, args.operator, &args.issuer, &args.audience, lifetime)?;
+    let token = issuer.mint(&args.subject, &tenants, args.operator, (&args.issuer, &args.audience), lifetime)?;
     eprintln!("a token for development, signed by a key in {}", args.issuer_dir.display());
     println!("{token}");
     Ok(())

@@ -1,0 +1,220 @@
+//! `ferry serve` and `ferry migrate`: the service, put together.
+
+use crate::keys::vault_config;
+use anyhow::{Context, bail};
+use clap::Args;
+use ferry_control::{Control, ControlParts};
+use ferry_domain::{Error, Timestamp};
+use ferry_egress::{DevelopmentDestination, Egress, EgressConfig, HostName};
+use ferry_engine::{Engine, EngineParts, TimeScale};
+use ferry_server::authn::{AuthnConfig, KeySource, Verifier};
+use ferry_server::{Server, ServerParts};
+use ferry_store::{Store, StoreConfig};
+use ferry_vault::Vault;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+#[derive(Args)]
+pub(crate) struct ServeArgs {
+    /// The database and the sealed files of runs.
+    #[arg(long, env = "FERRY_DATA_DIR")]
+    pub(crate) data_dir: PathBuf,
+    /// The key file and the key store; never on the data volume. `ferry keys create` makes it.
+    #[arg(long, env = "FERRY_KEYS_DIR")]
+    pub(crate) keys_dir: PathBuf,
+    /// A folder of segments for each tenant, each with its catalogue.toml.
+    #[arg(long, env = "FERRY_SEGMENTS_DIR")]
+    pub(crate) segments_dir: PathBuf,
+    /// Where callers connect. Without TLS only loopback is taken.
+    #[arg(long, env = "FERRY_LISTEN", default_value = "127.0.0.1:50051")]
+    pub(crate) listen: SocketAddr,
+    /// The address is written here, once it listens (for port 0).
+    #[arg(long)]
+    pub(crate) addr_out: Option<PathBuf>,
+    /// The one issuer of access tokens.
+    #[arg(long, env = "FERRY_ISSUER")]
+    pub(crate) issuer: String,
+    /// This service's name in a token's `aud`.
+    #[arg(long, env = "FERRY_AUDIENCE")]
+    pub(crate) audience: String,
+    /// The issuer's key set: a file, or an https address.
+    #[arg(long, env = "FERRY_JWKS")]
+    pub(crate) jwks: String,
+    /// Suffixes of destinations that are allowed, each with its leading dot; ActiveCampaign's unless given.
+    #[arg(long = "allow-suffix", env = "FERRY_ALLOW_SUFFIX", value_delimiter = ',')]
+    pub(crate) allow_suffix: Vec<String>,
+    /// Development: the only destination is a simulator on loopback, as HOST=ADDRESS=CA_FILE.
+    #[arg(long = "development-destination", value_name = "HOST=ADDRESS=CA_FILE")]
+    pub(crate) development_destination: Vec<String>,
+    /// Development: the simulator's clock runs so many times as fast; waits for its sake are as much shorter.
+    #[arg(long, default_value_t = 1.0)]
+    pub(crate) development_time_scale: f64,
+}
+
+#[derive(Args)]
+pub(crate) struct MigrateArgs {
+    /// The data directory.
+    #[arg(long, env = "FERRY_DATA_DIR")]
+    data_dir: PathBuf,
+}
+
+/// The wall clock.
+pub(crate) fn now() -> Timestamp {
+    let millis = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
+    Timestamp::from_millis(i64::try_from(millis).unwrap_or(i64::MAX))
+}
+
+/// A running service.
+pub(crate) struct Service {
+    pub(crate) addr: SocketAddr,
+    stop: CancellationToken,
+    serving: tokio::task::JoinHandle<Result<(), ferry_server::ServeError>>,
+    engine: Engine,
+}
+
+impl Service {
+    /// Lets requests end, sets runs aside, and ends.
+    pub(crate) async fn stop(self) -> anyhow::Result<()> {
+        self.stop.cancel();
+        self.engine.stop().await;
+        Ok(self.serving.await??)
+    }
+}
+
+pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<()> {
+    let addr_out = args.addr_out.clone();
+    let service = start(args).await?;
+    tracing::info!(address = %service.addr, "serving");
+    if let Some(path) = addr_out {
+        write_whole(&path, &service.addr.to_string())?;
+    }
+    stop_signal().await?;
+    tracing::info!("stopping");
+    service.stop().await
+}
+
+async fn stop_signal() -> anyhow::Result<()> {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => Ok(interrupted?),
+        _ = terminate.recv() => Ok(()),
+    }
+}
+
+/// A reader sees the whole file or none.
+fn write_whole(path: &Path, text: &str) -> anyhow::Result<()> {
+    let temporary = path.with_extension("new");
+    std::fs::write(&temporary, text)?;
+    Ok(std::fs::rename(temporary, path)?)
+}
+
+/// Puts the service together and starts it.
+pub(crate) async fn start(args: ServeArgs) -> anyhow::Result<Service> {
+    if !args.listen.ip().is_loopback() {
+        bail!(
+            "{} is not loopback, and callers' TLS is not built yet: put a proxy with TLS in front and listen on loopback",
+            args.listen
+        );
+    }
+    let scale = time_scale(&args)?;
+    let egress = Egress::new(egress_config(&args)?)?;
+    let vault = Vault::open(&vault_config(&args.keys_dir))
+        .context("the keys cannot be opened; `ferry keys create --keys-dir DIR` makes a key file")?;
+    let store = open_store(&args.data_dir).await?;
+    store.migrate().await.map_err(inside)?;
+    let clock: Arc<dyn Fn() -> Timestamp + Send + Sync> = Arc::new(now);
+    let keys = if args.jwks.contains("://") { KeySource::Url(args.jwks) } else { KeySource::File(args.jwks.into()) };
+    let authn = AuthnConfig::new(args.issuer, args.audience, keys);
+    let verifier = Verifier::new(authn, egress.clone(), Arc::clone(&clock)).await.map_err(anyhow::Error::msg)?;
+    let listener = TcpListener::bind(args.listen)
+        .await
+        .with_context(|| format!("{} cannot be listened on; choose another with --listen", args.listen))?;
+    let addr = listener.local_addr()?;
+    let engine = Engine::start(EngineParts {
+        store: store.clone(),
+        vault: vault.clone(),
+        egress: egress.clone(),
+        segments_root: args.segments_dir.clone(),
+        data_dir: args.data_dir.clone(),
+        clock: Arc::clone(&clock),
+        scale,
+        worker: uuid::Uuid::new_v4().to_string(),
+    })
+    .await
+    .map_err(inside)?;
+    let control = Control::new(ControlParts {
+        store,
+        vault,
+        egress,
+        segments_root: args.segments_dir,
+        data_dir: args.data_dir,
+        clock,
+    });
+    let stop = CancellationToken::new();
+    let server = Server::new(ServerParts { control, verifier });
+    let serving = tokio::spawn(server.serve(listener, stop.clone()));
+    Ok(Service { addr, stop, serving, engine })
+}
+
+pub(crate) async fn migrate(args: MigrateArgs) -> anyhow::Result<()> {
+    let store = open_store(&args.data_dir).await?;
+    let steps = store.migrate().await.map_err(inside)?;
+    if steps.is_empty() {
+        println!("the database is up to date");
+    }
+    for step in steps {
+        println!("took {step}");
+    }
+    Ok(())
+}
+
+async fn open_store(data_dir: &Path) -> anyhow::Result<Store> {
+    Store::open(&StoreConfig { path: data_dir.join("ferry.db") }).await.map_err(inside)
+}
+
+/// The operator is told what callers are not.
+fn inside(error: Error) -> anyhow::Error {
+    match error {
+        Error::Internal(inside) | Error::Unavailable(inside) => anyhow::Error::msg(inside.0),
+        other => anyhow::Error::new(other),
+    }
+}
+
+fn time_scale(args: &ServeArgs) -> anyhow::Result<TimeScale> {
+    let factor = args.development_time_scale;
+    let scale =
+        TimeScale::new(factor).with_context(|| format!("a time scale of {factor} is not between 1 and 1000"))?;
+    if !scale.is_real() && args.development_destination.is_empty() {
+        bail!(
+            "--development-time-scale shortens waits that real destinations ask for; it needs --development-destination"
+        );
+    }
+    Ok(scale)
+}
+
+/// With a development destination there is no other one.
+fn egress_config(args: &ServeArgs) -> anyhow::Result<EgressConfig> {
+    let mut config = EgressConfig::default();
+    if !args.allow_suffix.is_empty() {
+        config.allowed_suffixes.clone_from(&args.allow_suffix);
+    }
+    if !args.development_destination.is_empty() {
+        config.allowed_suffixes.clear();
+    }
+    for text in &args.development_destination {
+        let mut parts = text.splitn(3, '=');
+        let (Some(host), Some(addr), Some(ca_file)) = (parts.next(), parts.next(), parts.next()) else {
+            bail!("`{text}` is not HOST=ADDRESS=CA_FILE");
+        };
+        config.development.push(DevelopmentDestination {
+            host: HostName::parse(host).with_context(|| format!("`{host}`"))?,
+            addr: addr.parse().with_context(|| format!("`{addr}` is no address"))?,
+            ca_pem: std::fs::read_to_string(ca_file).with_context(|| format!("{ca_file} cannot be read"))?,
+        });
+    }
+    Ok(config)
+}
