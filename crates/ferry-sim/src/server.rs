@@ -84,6 +84,7 @@ pub struct Sim {
     ca_pem: String,
     shared: Arc<Shared>,
     serving: JoinHandle<()>,
+    accepting: tokio::task::AbortHandle,
 }
 
 /// Starts a simulator with TLS.
@@ -122,12 +123,12 @@ pub async fn start(config: SimConfig) -> anyhow::Result<Sim> {
         scale: config.time_scale,
     });
     let router = page::routes(api::routes()).with_state(Arc::clone(&shared));
-    let listener = TlsListener::new(listener, tls)?;
+    let (listener, accepting) = TlsListener::new(listener, tls)?;
     let serving = tokio::spawn(async move {
         // The listener never ends by itself, and neither does this.
         let _never = axum::serve(listener, router).await;
     });
-    Ok(Sim { addr, ca_pem, shared, serving })
+    Ok(Sim { addr, ca_pem, shared, serving, accepting })
 }
 
 impl Sim {
@@ -189,8 +190,14 @@ impl Sim {
         })
     }
 
+    /// Stops listening; what was recorded can still be read.
+    pub fn unplug(&self) {
+        self.serving.abort();
+        self.accepting.abort();
+    }
+
     /// Ends it.
     pub fn stop(self) {
-        self.serving.abort();
+        self.unplug();
     }
 }

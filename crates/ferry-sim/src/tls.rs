@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
@@ -35,11 +36,11 @@ pub(crate) struct TlsListener {
 }
 
 impl TlsListener {
-    pub(crate) fn new(listener: TcpListener, config: ServerConfig) -> anyhow::Result<Self> {
+    pub(crate) fn new(listener: TcpListener, config: ServerConfig) -> anyhow::Result<(Self, AbortHandle)> {
         let local = listener.local_addr()?;
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let (ready, streams) = mpsc::channel(64);
-        tokio::spawn(async move {
+        let accepting = tokio::spawn(async move {
             while let Ok((socket, peer)) = listener.accept().await {
                 let _best_effort = socket.set_nodelay(true);
                 let (acceptor, ready) = (acceptor.clone(), ready.clone());
@@ -50,7 +51,7 @@ impl TlsListener {
                 });
             }
         });
-        Ok(Self { streams, local })
+        Ok((Self { streams, local }, accepting.abort_handle()))
     }
 }
 

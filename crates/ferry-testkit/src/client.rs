@@ -1,0 +1,59 @@
+//! Clients with a token.
+
+use ferry_proto::v1::audit_service_client::AuditServiceClient;
+use ferry_proto::v1::connection_service_client::ConnectionServiceClient;
+use ferry_proto::v1::export_service_client::ExportServiceClient;
+use ferry_proto::v1::run_service_client::RunServiceClient;
+use ferry_proto::v1::segment_service_client::SegmentServiceClient;
+use ferry_proto::v1::tenant_service_client::TenantServiceClient;
+use std::net::SocketAddr;
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Request, Status};
+
+/// Adds the token, if there is one.
+#[derive(Clone)]
+pub struct Bearer(Option<MetadataValue<Ascii>>);
+
+impl Interceptor for Bearer {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        if let Some(value) = &self.0 {
+            request.metadata_mut().insert("authorization", value.clone());
+        }
+        Ok(request)
+    }
+}
+
+type Authorized = InterceptedService<Channel, Bearer>;
+
+/// Every service that is built, for one caller.
+#[derive(Clone)]
+#[allow(missing_docs, reason = "a client for each service")]
+pub struct Client {
+    pub tenants: TenantServiceClient<Authorized>,
+    pub connections: ConnectionServiceClient<Authorized>,
+    pub segments: SegmentServiceClient<Authorized>,
+    pub exports: ExportServiceClient<Authorized>,
+    pub runs: RunServiceClient<Authorized>,
+    pub audit: AuditServiceClient<Authorized>,
+}
+
+impl Client {
+    /// Connects. An empty token sends none.
+    pub async fn connect(addr: SocketAddr, token: &str) -> Self {
+        let endpoint = Endpoint::from_shared(format!("http://{addr}")).expect("an address is a URL");
+        let channel = endpoint.connect().await.expect("the service listens");
+        let value = (!token.is_empty()).then(|| format!("Bearer {token}").parse().expect("a token is ASCII"));
+        let bearer = Bearer(value);
+        Self {
+            tenants: TenantServiceClient::with_interceptor(channel.clone(), bearer.clone()),
+            connections: ConnectionServiceClient::with_interceptor(channel.clone(), bearer.clone()),
+            segments: SegmentServiceClient::with_interceptor(channel.clone(), bearer.clone()),
+            exports: ExportServiceClient::with_interceptor(channel.clone(), bearer.clone()),
+            runs: RunServiceClient::with_interceptor(channel.clone(), bearer.clone()),
+            audit: AuditServiceClient::with_interceptor(channel, bearer),
+        }
+    }
+}

@@ -1,0 +1,348 @@
+//! Runs to their end, on good days and bad ones. The simulator's record is the judge.
+
+use ferry_proto::v1 as pb;
+use ferry_proto::v1::run::State;
+use ferry_sim::{Fault, Rule};
+use ferry_testkit::{HOST, Stage, StageOptions, TENANT, adds_up, eventually};
+use std::fmt::Write;
+use std::time::Duration;
+
+const SOON: Duration = Duration::from_secs(60);
+
+fn people(count: usize) -> String {
+    let mut csv = "email,first_name\n".to_owned();
+    for number in 0..count {
+        writeln!(csv, "person.{number}@example.com,Person {number}").unwrap();
+    }
+    csv
+}
+
+fn counts(run: &pb::Run) -> pb::RunCounts {
+    let counts = run.counts.unwrap();
+    assert!(adds_up(&counts), "{counts:?}");
+    counts
+}
+
+fn error(run: &pb::Run) -> (String, &'static str) {
+    let error = run.error.clone().unwrap_or_default();
+    (error.reason.clone(), error.culprit().as_str_name())
+}
+
+fn requests(stage: &Stage, class: &str) -> u64 {
+    stage.sim.report(HOST).requests.get(class).copied().unwrap_or(0)
+}
+
+fn fault(fault: Fault, path: &str, after: u64, times: u64) -> Rule {
+    Rule { fault, path: path.to_owned(), after, times }
+}
+
+#[tokio::test]
+async fn every_member_is_accounted_for() {
+    let stage = Stage::new().await;
+    let mut csv = people(600);
+    csv += "PERSON.1@example.com,Twin\n,Nobody\nnot an address,Nobody\nragged\nexcluded@example.com,Excluded\n";
+    let run = stage.run_csv(&csv).await;
+    assert_eq!(run.state(), State::Succeeded);
+    let counts = counts(&run);
+    assert_eq!((counts.members, counts.rejected, counts.twins), (605, 3, 1));
+    assert_eq!((counts.confirmed, counts.refused), (600, 1), "one is on the account's exclusion list");
+    assert_eq!((run.batches_total, run.batches_settled), (3, 3));
+    let report = stage.sim.report(HOST);
+    assert_eq!((report.contacts, report.windows_exceeded, report.extra_deliveries), (600, 0, 0));
+    let mut client = stage.client("administrator").await;
+    let request = pb::ListRejectedProfilesRequest { name: run.name.clone(), page_size: 3, ..Default::default() };
+    let first = client.runs.list_rejected_profiles(request.clone()).await.unwrap().into_inner();
+    let rest = pb::ListRejectedProfilesRequest { page_token: first.next_page_token, ..request };
+    let second = client.runs.list_rejected_profiles(rest).await.unwrap().into_inner();
+    let rows: Vec<(Option<i64>, String)> =
+        first.rejected_profiles.into_iter().chain(second.rejected_profiles).map(|row| (row.line, row.reason)).collect();
+    let expected = [
+        (Some(603), "EMAIL_MISSING"),
+        (Some(604), "EMAIL_MALFORMED"),
+        (Some(605), "ROW_RAGGED"),
+        (None, "DESTINATION_REASON_NOT_GIVEN"),
+    ];
+    let mut sorted = rows.clone();
+    sorted.sort_by_key(|(line, _)| line.unwrap_or(i64::MAX));
+    assert_eq!(sorted, expected.map(|(line, reason)| (line, reason.to_owned())));
+}
+
+#[tokio::test]
+async fn a_log_and_a_database_hold_no_address() {
+    let stage = Stage::new().await;
+    stage.run_csv("email,first_name\ncanary.person@example.com,Canary\nbroken canary,Canary\n").await;
+    for name in ["ferry.log", "data/ferry.db", "data/ferry.db-wal"] {
+        let bytes = std::fs::read(stage.path(name)).unwrap_or_default();
+        let text = String::from_utf8_lossy(&bytes).to_lowercase();
+        assert!(!text.contains("canary"), "{name} holds personal data");
+    }
+}
+
+#[tokio::test]
+async fn a_second_run_meanwhile_is_refused_and_names_the_first() {
+    use tonic_types::StatusExt;
+    let stage = Stage::with(StageOptions { time_scale: 10.0 }).await;
+    stage.segment("people", "csv", people(600).as_bytes());
+    stage.create_connection("newsletter").await;
+    let export = stage.create_export("weekly", stage.export("newsletter", "people")).await;
+    let first = stage.run(&export.name).await;
+    let mut client = stage.client("administrator").await;
+    let request = pb::RunExportRequest { name: export.name, ..Default::default() };
+    let status = client.exports.run_export(request).await.unwrap_err();
+    assert_eq!(status.get_details_error_info().unwrap().reason, "RUN_IN_PROGRESS");
+    assert_eq!(status.get_details_resource_info().unwrap().resource_name, first.name);
+}
+
+#[tokio::test]
+async fn a_cancelled_run_sends_nothing_more_and_reports_what_went() {
+    let stage = Stage::with(StageOptions { time_scale: 20.0 }).await;
+    stage.segment("people", "csv", people(50_000).as_bytes());
+    stage.create_connection("newsletter").await;
+    let export = stage.create_export("weekly", stage.export("newsletter", "people")).await;
+    let run = stage.run(&export.name).await;
+    eventually(SOON, || async {
+        let seen = stage.sim.report(HOST).imports_accepted;
+        if seen >= 5 { Ok(()) } else { Err(seen) }
+    })
+    .await;
+    let mut client = stage.client("administrator").await;
+    let request = pb::CancelRunRequest { name: run.name.clone(), ..Default::default() };
+    client.runs.cancel_run(request.clone()).await.unwrap();
+    let ended = stage.ended(&run.name, SOON).await;
+    assert_eq!(ended.state(), State::Cancelled);
+    let counts = counts(&ended);
+    let accepted = stage.sim.report(HOST).addresses;
+    assert_eq!((counts.confirmed + counts.unknown).cast_unsigned(), accepted);
+    assert!(counts.not_sent > 0);
+    let again = client.runs.cancel_run(request).await.unwrap().into_inner().run.unwrap();
+    assert_eq!(again.state(), State::Cancelled, "cancelling twice is once");
+}
+
+#[tokio::test]
+async fn a_dry_run_counts_and_sends_nothing() {
+    let stage = Stage::new().await;
+    stage.segment("people", "csv", people(300).as_bytes());
+    stage.create_connection("newsletter").await;
+    let export = stage.create_export("weekly", stage.export("newsletter", "people")).await;
+    let mut client = stage.client("administrator").await;
+    let request = pb::PlanExportRequest { name: export.name.clone(), ..Default::default() };
+    let run = client.exports.plan_export(request).await.unwrap().into_inner().run.unwrap();
+    let ended = stage.ended(&run.name, SOON).await;
+    assert!(ended.dry_run && ended.state() == State::Succeeded);
+    assert_eq!(counts(&ended).not_sent, 300);
+    assert_eq!(requests(&stage, "import"), 0);
+    let export = client.exports.get_export(pb::GetExportRequest { name: export.name }).await.unwrap().into_inner();
+    assert_eq!(export.export.unwrap().latest_run, "");
+}
+
+#[tokio::test]
+async fn an_empty_segment_succeeds_with_a_warning() {
+    let stage = Stage::new().await;
+    let run = stage.run_csv("email,first_name\n").await;
+    assert_eq!((run.state(), run.warnings.len()), (State::Succeeded, 1));
+    assert_eq!(counts(&run).members, 0);
+    assert_eq!(requests(&stage, "import"), 0);
+}
+
+#[tokio::test]
+async fn a_broken_csv_is_a_failed_run_with_a_clear_error() {
+    let stage = Stage::new().await;
+    let mut csv = people(3);
+    csv += "\"never closed";
+    csv += &"x".repeat(3 * 1024 * 1024);
+    let run = stage.run_csv(&csv).await;
+    assert_eq!(run.state(), State::Failed);
+    assert_eq!(error(&run), ("SEGMENT_UNREADABLE".to_owned(), "CULPRIT_USER"));
+    let text = run.error.clone().unwrap().status.unwrap().message;
+    assert!(text.contains("`people`") && text.contains("never closed"), "{text}");
+    assert_eq!(requests(&stage, "import"), 0);
+}
+
+#[tokio::test]
+async fn a_column_that_went_missing_is_a_failed_run() {
+    let stage = Stage::new().await;
+    stage.segment("people", "csv", people(3).as_bytes());
+    stage.create_connection("newsletter").await;
+    let export = stage.create_export("weekly", stage.export("newsletter", "people")).await;
+    let changed = stage.path("segments").join(TENANT).join("people");
+    std::fs::write(changed, "mail,first_name\na@example.com,Ada\n").unwrap();
+    let run = stage.run(&export.name).await;
+    let run = stage.ended(&run.name, SOON).await;
+    assert_eq!(error(&run), ("COLUMN_NOT_FOUND".to_owned(), "CULPRIT_USER"));
+    assert_eq!(requests(&stage, "import"), 0);
+}
+
+#[tokio::test]
+async fn a_wrong_list_is_a_failed_run_before_anything_is_sent() {
+    let stage = Stage::new().await;
+    stage.segment("people", "csv", people(3).as_bytes());
+    stage.create_connection("newsletter").await;
+    let mut export = stage.export("newsletter", "people");
+    let settings = pb::ActiveCampaignExport { list_id: "99".to_owned(), exclude_automations: None };
+    export.settings =
+        Some(pb::ExportSettings { settings: Some(pb::export_settings::Settings::Activecampaign(settings)) });
+    let export = stage.create_export("weekly", export).await;
+    let run = stage.run(&export.name).await;
+    let run = stage.ended(&run.name, SOON).await;
+    assert_eq!(error(&run), ("LIST_NOT_FOUND".to_owned(), "CULPRIT_USER"));
+    assert_eq!(requests(&stage, "import"), 0);
+}
+
+#[tokio::test]
+async fn a_key_that_is_revoked_on_the_way_fails_the_run_and_marks_the_connection() {
+    let stage = Stage::new().await;
+    stage.sim.fault(fault(Fault::KeyRevoked, "bulk_import", 2, u64::MAX));
+    let run = stage.run_csv(&people(2_000)).await;
+    assert_eq!(run.state(), State::Failed);
+    assert_eq!(error(&run), ("CREDENTIALS_REFUSED".to_owned(), "CULPRIT_USER"));
+    let counts = counts(&run);
+    assert_eq!(counts.confirmed + counts.unknown, 500, "two batches went before");
+    assert_eq!(counts.not_sent, 1_500);
+}
+
+#[tokio::test]
+async fn a_wrong_key_is_a_failed_run() {
+    let stage = Stage::new().await;
+    stage.segment("people", "csv", people(3).as_bytes());
+    stage.create_connection("newsletter").await;
+    stage.sim.change_key(HOST, "another");
+    let export = stage.create_export("weekly", stage.export("newsletter", "people")).await;
+    let run = stage.run(&export.name).await;
+    let run = stage.ended(&run.name, SOON).await;
+    assert_eq!(error(&run), ("CREDENTIALS_REFUSED".to_owned(), "CULPRIT_USER"));
+    let mut client = stage.client("administrator").await;
+    let get = pb::GetConnectionRequest { name: format!("tenants/{TENANT}/connections/newsletter") };
+    let connection = client.connections.get_connection(get).await.unwrap().into_inner().connection.unwrap();
+    assert_eq!(connection.state(), pb::connection::State::NeedsAttention);
+}
+
+#[tokio::test]
+async fn a_host_that_cannot_be_reached_is_a_failed_run() {
+    let mut stage = Stage::with(StageOptions { time_scale: 1_000.0 }).await;
+    stage.segment("people", "csv", people(3).as_bytes());
+    stage.create_connection("newsletter").await;
+    let export = stage.create_export("weekly", stage.export("newsletter", "people")).await;
+    stage.unplug().await;
+    let run = stage.run(&export.name).await;
+    let run = stage.ended(&run.name, SOON).await;
+    assert_eq!(run.state(), State::Failed);
+    assert_eq!(error(&run), ("HOST_UNREACHABLE".to_owned(), "CULPRIT_DESTINATION"));
+    assert_eq!(counts(&run).confirmed, 0);
+}
+
+#[tokio::test]
+async fn one_profile_too_many_skips_the_run_and_sends_nothing() {
+    let stage = Stage::new().await;
+    stage.segment_written("people", "csv", |path| {
+        let mut file = std::io::BufWriter::new(std::fs::File::create(path).unwrap());
+        std::io::Write::write_all(&mut file, b"email,first_name\n").unwrap();
+        for number in 0..1_000_001 {
+            std::io::Write::write_all(&mut file, format!("{number}@example.com,\n").as_bytes()).unwrap();
+        }
+    });
+    stage.create_connection("newsletter").await;
+    let export = stage.create_export("weekly", stage.export("newsletter", "people")).await;
+    let run = stage.run(&export.name).await;
+    let run = stage.ended(&run.name, Duration::from_secs(240)).await;
+    assert_eq!(run.state(), State::Skipped);
+    assert_eq!(error(&run), ("TOO_MANY_PROFILES".to_owned(), "CULPRIT_USER"));
+    counts(&run);
+    assert_eq!(requests(&stage, "import"), 0);
+}
+
+/// Faults that come and go: nobody is lost, and nobody is marked as what they are not.
+#[tokio::test]
+async fn passing_faults_lose_nobody() {
+    let faults = [
+        Fault::TooManyRequests { retry_after: Some("2".to_owned()) },
+        Fault::TooManyRequests { retry_after: None },
+        Fault::BulkRateLimit,
+        Fault::ServerError,
+        Fault::BadGateway,
+        Fault::GatewayTimeoutAfterAccepting,
+        Fault::ResetAfterAccepting,
+        Fault::Reset,
+        Fault::Nonsense,
+        Fault::KeyRevoked,
+        Fault::BatchFails,
+        Fault::BatchInterrupted,
+    ];
+    for kind in faults {
+        let stage = Stage::new().await;
+        stage.sim.fault(fault(kind.clone(), "bulk_import", 1, 1));
+        let run = stage.run_csv(&people(1_200)).await;
+        assert_eq!(run.state(), State::Succeeded, "{kind:?}: {:?}", run.error);
+        assert_eq!(counts(&run).confirmed, 1_200, "{kind:?}");
+        let report = stage.sim.report(HOST);
+        assert_eq!((report.contacts, report.windows_exceeded), (1_200, 0), "{kind:?}");
+        assert!(report.extra_deliveries <= 250, "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_settled_by_a_repeat() {
+    let stage = Stage::new().await;
+    stage.sim.fault(fault(Fault::NoAnswerAfterAccepting, "bulk_import", 0, 1));
+    let run = stage.run_csv(&people(500)).await;
+    assert_eq!((run.state(), counts(&run).confirmed), (State::Succeeded, 500));
+    assert_eq!(stage.sim.report(HOST).extra_deliveries, 250);
+}
+
+#[tokio::test]
+async fn who_opted_out_is_never_subscribed_again() {
+    let stage = Stage::new().await;
+    stage.sim.opt_out(HOST, "person.7@example.com", 3);
+    let run = stage.run_csv(&people(20)).await;
+    assert_eq!((counts(&run).confirmed, counts(&run).refused), (19, 1));
+    assert!(!stage.sim.contacts(HOST, 3).iter().any(|contact| contact.email == "person.7@example.com"));
+}
+
+#[tokio::test]
+async fn segments_in_every_format_arrive() {
+    let stage = Stage::new().await;
+    stage.segment("lines", "jsonl", b"{\"email\":\"a@example.com\",\"first_name\":\"Ada\"}\n{broken\n");
+    stage.segment_written("columns", "parquet", |path| {
+        use arrow_array::{ArrayRef, RecordBatch, StringArray};
+        let email: ArrayRef = std::sync::Arc::new(StringArray::from(vec!["b@example.com", "A@example.com"]));
+        let name: ArrayRef = std::sync::Arc::new(StringArray::from(vec![Some("Bob"), None]));
+        let batch = RecordBatch::try_from_iter([("email", email), ("first_name", name)]).unwrap();
+        let file = std::fs::File::create(path).unwrap();
+        let mut writer = parquet::arrow::ArrowWriter::try_new(file, batch.schema(), None).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+    });
+    stage.create_connection("newsletter").await;
+    let mut export = stage.export("newsletter", "lines");
+    export.segments.push(format!("tenants/{TENANT}/segments/columns"));
+    let export = stage.create_export("weekly", export).await;
+    let run = stage.run(&export.name).await;
+    let run = stage.ended(&run.name, SOON).await;
+    let counts = counts(&run);
+    assert_eq!((counts.members, counts.rejected, counts.twins, counts.confirmed), (4, 1, 1, 2));
+    let names: Vec<String> = stage.sim.contacts(HOST, 3).into_iter().map(|contact| contact.first_name).collect();
+    assert_eq!(names, ["Ada", "Bob"]);
+}
+
+/// `kill -9` in the middle, three times: the same end, and no more repeats than requests were on their way.
+#[tokio::test]
+async fn a_killed_run_goes_on_where_it_stopped() {
+    let mut stage = Stage::with(StageOptions { time_scale: 60.0 }).await;
+    stage.segment("people", "csv", people(10_000).as_bytes());
+    stage.create_connection("newsletter").await;
+    let export = stage.create_export("weekly", stage.export("newsletter", "people")).await;
+    let run = stage.run(&export.name).await;
+    for goal in [5, 15, 25] {
+        eventually(SOON, || async {
+            let seen = stage.sim.report(HOST).imports_accepted;
+            if seen >= goal { Ok(()) } else { Err(seen) }
+        })
+        .await;
+        stage.kill();
+        stage.start().await;
+    }
+    let ended = stage.ended(&run.name, SOON).await;
+    assert_eq!((ended.state(), counts(&ended).confirmed), (State::Succeeded, 10_000));
+    let report = stage.sim.report(HOST);
+    assert_eq!((report.contacts, report.windows_exceeded), (10_000, 0));
+    assert!(report.extra_deliveries <= 3 * 1_000, "{} sent twice", report.extra_deliveries);
+}

@@ -1,0 +1,64 @@
+//! The crates may look in one direction only.
+
+use cargo_metadata::{DependencyKind, MetadataCommand};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Crate to the packages that it may not depend on outside of tests, unless it is named in the exception.
+const ALONE: [(&str, &[&str]); 5] = [
+    ("tonic", &["ferry", "ferry-proto", "ferry-server", "ferry-testkit"]),
+    ("prost", &["ferry-proto", "ferry-server"]),
+    ("sea-orm", &["ferry-store", "ferry-migrations"]),
+    ("sea-orm-migration", &["ferry-migrations"]),
+    ("reqwest", &["ferry-egress"]),
+];
+
+/// Pairs that must never meet, in either direction or through others.
+const APART: [(&str, &str); 6] = [
+    ("ferry-control", "ferry-engine"),
+    ("ferry-engine", "ferry-control"),
+    ("ferry-store", "ferry-control"),
+    ("ferry-store", "ferry-engine"),
+    ("ferry-sim", "ferry-destinations"),
+    ("ferry-sim", "ferry-egress"),
+];
+
+fn normal_dependencies() -> BTreeMap<String, BTreeSet<String>> {
+    let metadata = MetadataCommand::new().manifest_path("../Cargo.toml").no_deps().exec().unwrap();
+    let normal = |package: &cargo_metadata::Package| {
+        let kinds = package.dependencies.iter().filter(|dependency| dependency.kind == DependencyKind::Normal);
+        kinds.map(|dependency| dependency.name.clone()).collect()
+    };
+    metadata.packages.iter().map(|package| (package.name.to_string(), normal(package))).collect()
+}
+
+fn reaches(from: &str, to: &str, tree: &BTreeMap<String, BTreeSet<String>>) -> bool {
+    tree.get(from).is_some_and(|next| next.contains(to) || next.iter().any(|step| reaches(step, to, tree)))
+}
+
+#[test]
+fn each_library_is_known_where_it_belongs() {
+    let tree = normal_dependencies();
+    for (library, allowed) in ALONE {
+        for (package, dependencies) in &tree {
+            let knows = dependencies.contains(library);
+            assert!(!knows || allowed.contains(&package.as_str()), "{package} may not know {library}");
+        }
+    }
+}
+
+#[test]
+fn crates_look_in_one_direction() {
+    let tree = normal_dependencies();
+    for (from, to) in APART {
+        assert!(!reaches(from, to, &tree), "{from} may not depend on {to}");
+    }
+    let domain = &tree["ferry-domain"];
+    assert!(
+        !domain.iter().any(|name| name.starts_with("ferry") || name == "tokio"),
+        "the domain is free of I/O: {domain:?}"
+    );
+    for (package, dependencies) in &tree {
+        let is_test = package == "ferry-tests";
+        assert!(is_test || !dependencies.contains("ferry-testkit"), "{package} may know ferry-testkit in tests alone");
+    }
+}
