@@ -3,8 +3,22 @@
 use prost::Message;
 use std::path::{Path, PathBuf};
 
+/// Messages with a secret or a person's data. Their `Debug` is in `src/hidden.rs` and shows nothing of it.
+const HIDDEN: [&str; 8] = [
+    ".ferry.v1.ActiveCampaignConnection",
+    ".ferry.v1.CreateWebhookResponse",
+    ".ferry.v1.ErasePersonRequest",
+    ".ferry.v1.FindRecipientsRequest",
+    ".ferry.v1.PlanField",
+    ".ferry.v1.PlanSample",
+    ".ferry.v1.PreviewRow",
+    ".ferry.v1.RejectedProfile",
+];
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let root = Path::new("../../proto");
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed={}", root.display());
     let vendor = root.join("vendor");
     let mut files: Vec<PathBuf> = Vec::new();
     for entry in std::fs::read_dir(root.join("ferry/v1"))? {
@@ -13,13 +27,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             files.push(path);
         }
     }
+    // The order of a folder differs from machine to machine; the descriptors must not.
     files.sort();
-    println!("cargo::rerun-if-changed=../../proto");
     let descriptors = protox::compile(&files, [root, vendor.as_path()])?;
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
     std::fs::write(out.join("ferry.bin"), descriptors.encode_to_vec())?;
     tonic_prost_build::configure()
         .extern_path(".google.rpc.Status", "::tonic_types::Status")
+        .skip_debug(HIDDEN)
         .compile_fds(descriptors)?;
     Ok(())
 }

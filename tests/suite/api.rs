@@ -239,7 +239,7 @@ async fn an_export_is_checked_against_segments_and_columns() {
     export.field_mappings.remove(0);
     assert_eq!(fields(&client.exports.create_export(request(export)).await.unwrap_err()), ["export.field_mappings"]);
     let made = stage.create_export("weekly", stage.export("newsletter", "people")).await;
-    assert!(made.permissions.unwrap().run);
+    assert!(made.permissions.unwrap().can_run);
     assert_eq!(made.latest_run, "", "saving never runs it");
     let in_use = pb::DeleteConnectionRequest { name: made.connection.clone(), ..Default::default() };
     let status = client.connections.delete_connection(in_use).await.unwrap_err();
@@ -266,7 +266,7 @@ async fn a_contributor_makes_exports_on_shared_connections_alone() {
     assert_eq!(status.code(), Code::NotFound, "what it may not see does not exist");
     let made = stage.create_export("weekly", stage.export("private", "people")).await;
     let seen = contributor.exports.get_export(pb::GetExportRequest { name: made.name.clone() }).await.unwrap();
-    assert!(!seen.into_inner().export.unwrap().permissions.unwrap().run);
+    assert!(!seen.into_inner().export.unwrap().permissions.unwrap().can_run);
     let run = pb::RunExportRequest { name: made.name, ..Default::default() };
     assert_eq!(contributor.exports.run_export(run).await.unwrap_err().code(), Code::PermissionDenied);
 }

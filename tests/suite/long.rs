@@ -1,5 +1,7 @@
 //! Runs of a million profiles, in a release build: `tests/run --long`.
 
+#![allow(clippy::print_stdout, reason = "the figures of a long run are for whoever asked for it")]
+
 use ferry_proto::v1::run::State;
 use ferry_testkit::{HOST, Stage, StageOptions, adds_up, eventually};
 use std::io::Write;

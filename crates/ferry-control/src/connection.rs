@@ -435,8 +435,19 @@ fn populated(command: &UpdateConnectionCommand, violations: &mut Violations) -> 
 }
 
 /// Fields that only the service sets: naming them in a mask changes nothing.
-const OUTPUT_ONLY: [&str; 9] =
-    ["name", "uid", "etag", "create_time", "update_time", "run_as", "state", "permissions", "updated_by"];
+const OUTPUT_ONLY: [&str; 11] = [
+    "name",
+    "uid",
+    "etag",
+    "create_time",
+    "update_time",
+    "run_as",
+    "state",
+    "permissions",
+    "updated_by",
+    "latest_run",
+    "latest_run_summary",
+];
 
 /// Reads a mask over `paths`. `*` is all of them; one that is unknown is refused.
 pub(crate) fn mask<'a>(asked: &[String], paths: &[&'a str], violations: &mut Violations) -> Vec<&'a str> {

@@ -137,7 +137,7 @@ impl Control {
         let name = ExportName { tenant: parent.tenant.clone(), export };
         let readable = permit::<ListExports>(actor, parent.clone())?;
         let access = self.store().connection_access_of(readable, connection.connection.clone()).await?;
-        let target = NewExport { name: name.clone(), connection: connection.connection, access };
+        let target = NewExport { name, connection: connection.connection, access };
         permit::<CreateExport>(actor, target.clone())?.spend();
         let mut violations = Violations::new();
         display_name("export.display_name", &command.export.display_name, &mut violations);
@@ -157,8 +157,9 @@ impl Control {
             let export = not_stored(target, new, actor, write.now);
             return Ok(ExportView { export, connection: None, latest_run: None });
         }
-        self.granted(|store| Ok(store.export_create(permit::<CreateExport>(actor, target)?, new, write)))?.await?;
-        self.granted(|store| Ok(store.export_get(permit::<GetExport>(actor, name)?)))?.await
+        let stored =
+            self.granted(|store| Ok(store.export_create(permit::<CreateExport>(actor, target)?, new, write)))?.await?;
+        self.granted(|store| Ok(store.export_get(permit::<GetExport>(actor, stored.name)?)))?.await
     }
 
     /// Reads an export.

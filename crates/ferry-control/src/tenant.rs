@@ -4,7 +4,7 @@ use crate::Control;
 use ferry_domain::authz::action::{CreateTenant, GetTenant};
 use ferry_domain::authz::target::{OperatedTenant, Tenants};
 use ferry_domain::authz::{Actor, permit};
-use ferry_domain::{Error, Result, Tenant, TenantId, TenantKind, TenantName, Violations, limits};
+use ferry_domain::{Error, Reason, Result, Tenant, TenantId, TenantKind, TenantName, Violations, limits};
 use ferry_store::NewTenant;
 use serde::Serialize;
 
@@ -17,6 +17,8 @@ pub struct CreateTenantCommand {
     pub display_name: String,
     /// What it is for.
     pub kind: TenantKind,
+    /// Options that were set and are not built yet, by field.
+    pub unbuilt: Vec<&'static str>,
     /// The caller's request id.
     pub request_id: String,
 }
@@ -28,6 +30,9 @@ impl Control {
         let mut violations = Violations::new();
         let id = violations.check("tenant_id", TenantId::parse(&command.tenant_id));
         display_name("tenant.display_name", &command.display_name, &mut violations);
+        for field in &command.unbuilt {
+            violations.add_because(Reason::NotImplemented, *field, "is not supported yet; leave it out");
+        }
         let Some(id) = id.filter(|_| violations.is_empty()) else { return Err(violations.into_error()) };
         let write = self.write(&command.request_id, &command)?;
         let uid = uuid::Uuid::new_v4().to_string();

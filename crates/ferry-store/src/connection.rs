@@ -237,8 +237,10 @@ async fn create(
 ) -> Result<Connection> {
     let tenant = name.tenant.as_str();
     tenant::must_exist(transaction, &name.tenant).await?;
-    if request::earlier(transaction, tenant, CreateConnection::METHOD, &write).await?.is_some() {
-        return to_domain(load(transaction, &name).await?);
+    if let Some(first) = request::earlier(transaction, tenant, CreateConnection::METHOD, &write).await? {
+        // Its own name, which the server may have made: the repeat brings another.
+        let first = ConnectionName::parse(&first).map_err(|error| corrupt("request_ids", error))?;
+        return to_domain(load(transaction, &first).await?);
     }
     if find(transaction, &name).await?.is_some() {
         let name = name.to_string();

@@ -247,8 +247,10 @@ async fn create(
 ) -> Result<Export> {
     let NewExport { name, connection, access } = target;
     let tenant = name.tenant.as_str();
-    if request::earlier(transaction, tenant, CreateExport::METHOD, &write).await?.is_some() {
-        return to_domain(load(transaction, &name).await?);
+    if let Some(first) = request::earlier(transaction, tenant, CreateExport::METHOD, &write).await? {
+        // Its own name, which the server may have made: the repeat brings another.
+        let first = ExportName::parse(&first).map_err(|error| corrupt("request_ids", error))?;
+        return to_domain(load(transaction, &first).await?);
     }
     let on = ConnectionName { tenant: name.tenant.clone(), connection: connection.clone() };
     if connections::access_of(&connections::load(transaction, &on).await?)? != access {

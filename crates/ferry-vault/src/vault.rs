@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
 /// An unwrapped data key is kept at most this long.
-const CACHED: Duration = Duration::from_secs(60);
+const CACHE_TIME: Duration = Duration::from_secs(60);
 
 /// Where the keys are.
 #[derive(Debug, Clone)]
@@ -28,10 +28,13 @@ pub struct VaultConfig {
 #[derive(Clone)]
 pub struct Vault(Arc<Inner>);
 
+/// An unwrapped key, and since when it is here.
+type Cached = (Instant, Zeroizing<[u8; KEY_BYTES]>);
+
 struct Inner {
     keys: KeyFile,
     store: KeyStore,
-    cache: Mutex<HashMap<String, (Instant, Zeroizing<[u8; KEY_BYTES]>)>>,
+    cache: Mutex<HashMap<String, Cached>>,
 }
 
 impl Vault {
@@ -69,7 +72,7 @@ impl Vault {
     pub fn data_key(&self, id: &KeyId) -> Result<Zeroizing<[u8; KEY_BYTES]>, VaultError> {
         let name = id.file_name();
         let mut cache = self.0.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        cache.retain(|_, (since, _)| since.elapsed() < CACHED);
+        cache.retain(|_, (since, _)| since.elapsed() < CACHE_TIME);
         if let Some((_, key)) = cache.get(&name) {
             return Ok(key.clone());
         }

@@ -37,9 +37,10 @@ pub(crate) fn export(view: ExportView, permissions: Permissions) -> pb::Export {
         leave_policy: Some(pb::LeavePolicy { policy: Some(leave_policy(export.leave_policy)) }),
         schedule: Some(pb::ExportSchedule { schedule: Some(schedule(export.schedule)) }),
         permissions: Some(pb::ExportPermissions {
-            update: permissions.update,
-            run: permissions.run,
-            view_rejected: permissions.run,
+            can_update: permissions.update,
+            can_delete: permissions.update,
+            can_run: permissions.run,
+            can_view_rejected: permissions.run,
         }),
         latest_run_summary: view.latest_run.map(run),
         updated_by: export.updated_by,

@@ -16,6 +16,7 @@ const CANDIDATES: [&str; 5] =
 pub(crate) fn run(run: Run) -> pb::Run {
     pb::Run {
         name: run.name.to_string(),
+        uid: run.id().to_string(),
         export: run.export().to_string(),
         state: state(run.state).into(),
         phase: run.phase.map_or(pb::run::Phase::Unspecified, phase).into(),
@@ -30,6 +31,9 @@ pub(crate) fn run(run: Run) -> pb::Run {
         batches_total: count(run.batches_total),
         batches_settled: count(run.batches_settled),
         dry_run: run.dry_run,
+        plan_summary: None,
+        plan: String::new(),
+        approval: None,
         pause_reason: pb::run::PauseReason::Unspecified.into(),
         warnings: run.warnings,
         error: run.error.map(error),

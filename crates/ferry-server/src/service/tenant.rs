@@ -49,7 +49,10 @@ impl TenantService for TenantApi {
             pb::tenant::Kind::Unspecified | pb::tenant::Kind::Production => TenantKind::Production,
             pb::tenant::Kind::Sandbox => TenantKind::Sandbox,
         };
+        let set =
+            [("tenant.weight", written.weight > 1), ("tenant.audit_retention", written.audit_retention.is_some())];
         let command = CreateTenantCommand {
+            unbuilt: set.into_iter().filter(|(_, set)| *set).map(|(field, _)| field).collect(),
             tenant_id: message.tenant_id,
             display_name: written.display_name,
             kind,
