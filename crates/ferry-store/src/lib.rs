@@ -36,3 +36,6 @@ pub use request::{RequestKey, Write};
 pub use run::{NewRun, RunFiles};
 pub use run_claim::Claimed;
 pub use tenant::NewTenant;
+
+#[cfg(test)]
+mod tests;
