@@ -2,8 +2,8 @@
 
 use ferry_proto::v1 as pb;
 use ferry_proto::v1::run::State;
-use ferry_sim::{Fault, Rule};
-use ferry_testkit::{HOST, Stage, StageOptions, TENANT, adds_up, eventually};
+use ferry_sim::{Endpoint, FaultKind, FaultRule, ForbiddenShape, RetryAfter, When};
+use ferry_testkit::{HOST, LIST, Stage, StageOptions, TENANT, adds_up, eventually};
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -28,12 +28,15 @@ fn error(run: &pb::Run) -> (String, &'static str) {
     (error.reason.clone(), error.culprit().as_str_name())
 }
 
-fn requests(stage: &Stage, class: &str) -> u64 {
-    stage.sim.report(HOST).requests.get(class).copied().unwrap_or(0)
+/// Imports that the simulator saw, whatever it answered.
+fn imports(stage: &Stage) -> u64 {
+    let requests = stage.sim.report().requests;
+    ["import_many", "import_one"].iter().filter_map(|class| requests.get(*class)).sum()
 }
 
-fn fault(fault: Fault, path: &str, after: u64, times: u64) -> Rule {
-    Rule { fault, path: path.to_owned(), after, times }
+/// The next import meets it.
+fn once(kind: FaultKind) -> FaultRule {
+    FaultRule::once(kind).on(Endpoint::Import)
 }
 
 #[tokio::test]
@@ -47,8 +50,8 @@ async fn every_member_is_accounted_for() {
     assert_eq!((counts.members, counts.rejected, counts.twins), (605, 3, 1));
     assert_eq!((counts.confirmed, counts.refused), (600, 1), "one is on the account's exclusion list");
     assert_eq!((run.batches_total, run.batches_settled), (3, 3));
-    let report = stage.sim.report(HOST);
-    assert_eq!((report.contacts, report.windows_exceeded, report.extra_deliveries), (600, 0, 0));
+    let report = stage.sim.report();
+    assert_eq!((report.contacts_confirmed, report.windows_exceeded, report.extra_deliveries), (600, 0, 0));
     let mut client = stage.client("administrator").await;
     let request = pb::ListRejectedProfilesRequest { name: run.name.clone(), page_size: 3, ..Default::default() };
     let first = client.runs.list_rejected_profiles(request.clone()).await.unwrap().into_inner();
@@ -101,7 +104,7 @@ async fn a_cancelled_run_sends_nothing_more_and_reports_what_went() {
     let export = stage.create_export("weekly", stage.export("newsletter", "people")).await;
     let run = stage.run(&export.name).await;
     eventually(SOON, || async {
-        let seen = stage.sim.report(HOST).imports_accepted;
+        let seen = stage.sim.report().batches_accepted;
         if seen >= 5 { Ok(()) } else { Err(seen) }
     })
     .await;
@@ -111,7 +114,7 @@ async fn a_cancelled_run_sends_nothing_more_and_reports_what_went() {
     let ended = stage.ended(&run.name, SOON).await;
     assert_eq!(ended.state(), State::Cancelled);
     let counts = counts(&ended);
-    let accepted = stage.sim.report(HOST).addresses;
+    let accepted = stage.sim.report().contacts_accepted;
     assert_eq!((counts.confirmed + counts.unknown).cast_unsigned(), accepted);
     assert!(counts.not_sent > 0);
     let again = client.runs.cancel_run(request).await.unwrap().into_inner().run.unwrap();
@@ -130,7 +133,7 @@ async fn a_dry_run_counts_and_sends_nothing() {
     let ended = stage.ended(&run.name, SOON).await;
     assert!(ended.dry_run && ended.state() == State::Succeeded);
     assert_eq!(counts(&ended).not_sent, 300);
-    assert_eq!(requests(&stage, "import"), 0);
+    assert_eq!(imports(&stage), 0);
     let export = client.exports.get_export(pb::GetExportRequest { name: export.name }).await.unwrap().into_inner();
     assert_eq!(export.export.unwrap().latest_run, "");
 }
@@ -141,7 +144,7 @@ async fn an_empty_segment_succeeds_with_a_warning() {
     let run = stage.run_csv("email,first_name\n").await;
     assert_eq!((run.state(), run.warnings.len()), (State::Succeeded, 1));
     assert_eq!(counts(&run).members, 0);
-    assert_eq!(requests(&stage, "import"), 0);
+    assert_eq!(imports(&stage), 0);
 }
 
 #[tokio::test]
@@ -155,7 +158,7 @@ async fn a_broken_csv_is_a_failed_run_with_a_clear_error() {
     assert_eq!(error(&run), ("SEGMENT_UNREADABLE".to_owned(), "CULPRIT_USER"));
     let text = run.error.clone().unwrap().status.unwrap().message;
     assert!(text.contains("`people`") && text.contains("never closed"), "{text}");
-    assert_eq!(requests(&stage, "import"), 0);
+    assert_eq!(imports(&stage), 0);
 }
 
 #[tokio::test]
@@ -169,7 +172,7 @@ async fn a_column_that_went_missing_is_a_failed_run() {
     let run = stage.run(&export.name).await;
     let run = stage.ended(&run.name, SOON).await;
     assert_eq!(error(&run), ("COLUMN_NOT_FOUND".to_owned(), "CULPRIT_USER"));
-    assert_eq!(requests(&stage, "import"), 0);
+    assert_eq!(imports(&stage), 0);
 }
 
 #[tokio::test]
@@ -185,19 +188,30 @@ async fn a_wrong_list_is_a_failed_run_before_anything_is_sent() {
     let run = stage.run(&export.name).await;
     let run = stage.ended(&run.name, SOON).await;
     assert_eq!(error(&run), ("LIST_NOT_FOUND".to_owned(), "CULPRIT_USER"));
-    assert_eq!(requests(&stage, "import"), 0);
+    assert_eq!(imports(&stage), 0);
 }
 
 #[tokio::test]
-async fn a_key_that_is_revoked_on_the_way_fails_the_run_and_marks_the_connection() {
-    let stage = Stage::new().await;
-    stage.sim.fault(fault(Fault::KeyRevoked, "bulk_import", 2, u64::MAX));
-    let run = stage.run_csv(&people(2_000)).await;
+async fn a_key_that_is_revoked_on_the_way_fails_the_run() {
+    let stage = Stage::with(StageOptions { time_scale: 10.0 }).await;
+    stage.segment("people", "csv", people(10_000).as_bytes());
+    stage.create_connection("newsletter").await;
+    let export = stage.create_export("weekly", stage.export("newsletter", "people")).await;
+    let run = stage.run(&export.name).await;
+    eventually(SOON, || async {
+        let seen = stage.sim.report().batches_accepted;
+        if seen >= 2 { Ok(()) } else { Err(seen) }
+    })
+    .await;
+    let revoked = FaultRule::once(FaultKind::Forbidden { shape: ForbiddenShape::Empty }).when(When::Always);
+    stage.sim.faults().add(revoked);
+    let run = stage.ended(&run.name, SOON).await;
     assert_eq!(run.state(), State::Failed);
     assert_eq!(error(&run), ("CREDENTIALS_REFUSED".to_owned(), "CULPRIT_USER"));
     let counts = counts(&run);
-    assert_eq!(counts.confirmed + counts.unknown, 500, "two batches went before");
-    assert_eq!(counts.not_sent, 1_500);
+    let accepted = stage.sim.report().contacts_accepted;
+    assert_eq!((counts.confirmed + counts.unknown).cast_unsigned(), accepted, "what went before is not forgotten");
+    assert!(counts.not_sent > 0);
 }
 
 #[tokio::test]
@@ -205,7 +219,8 @@ async fn a_wrong_key_is_a_failed_run() {
     let stage = Stage::new().await;
     stage.segment("people", "csv", people(3).as_bytes());
     stage.create_connection("newsletter").await;
-    stage.sim.change_key(HOST, "another");
+    let refused = FaultRule::once(FaultKind::Forbidden { shape: ForbiddenShape::Empty }).when(When::Always);
+    stage.sim.faults().add(refused);
     let export = stage.create_export("weekly", stage.export("newsletter", "people")).await;
     let run = stage.run(&export.name).await;
     let run = stage.ended(&run.name, SOON).await;
@@ -247,34 +262,37 @@ async fn one_profile_too_many_skips_the_run_and_sends_nothing() {
     assert_eq!(run.state(), State::Skipped);
     assert_eq!(error(&run), ("TOO_MANY_PROFILES".to_owned(), "CULPRIT_USER"));
     counts(&run);
-    assert_eq!(requests(&stage, "import"), 0);
+    assert_eq!(imports(&stage), 0);
 }
 
 /// Faults that come and go: nobody is lost, and nobody is marked as what they are not.
 #[tokio::test]
 async fn passing_faults_lose_nobody() {
     let faults = [
-        Fault::TooManyRequests { retry_after: Some("2".to_owned()) },
-        Fault::TooManyRequests { retry_after: None },
-        Fault::BulkRateLimit,
-        Fault::ServerError,
-        Fault::BadGateway,
-        Fault::GatewayTimeoutAfterAccepting,
-        Fault::ResetAfterAccepting,
-        Fault::Reset,
-        Fault::Nonsense,
-        Fault::KeyRevoked,
-        Fault::BatchFails,
-        Fault::BatchInterrupted,
+        FaultKind::RateLimit429 { retry_after: RetryAfter::Seconds(2) },
+        FaultKind::RateLimit429 { retry_after: RetryAfter::Missing },
+        FaultKind::RateLimit400,
+        FaultKind::ServerError,
+        FaultKind::BadGateway,
+        FaultKind::GatewayTimeoutAfterwards,
+        FaultKind::ResetAfterwards,
+        FaultKind::DropBefore,
+        FaultKind::InvalidJson,
+        FaultKind::MissingBatchId,
+        FaultKind::SuccessCapital,
+        FaultKind::HtmlPage,
+        FaultKind::Forbidden { shape: ForbiddenShape::Empty },
+        FaultKind::BatchFailed,
+        FaultKind::BatchInterrupted,
     ];
     for kind in faults {
         let stage = Stage::new().await;
-        stage.sim.fault(fault(kind.clone(), "bulk_import", 1, 1));
+        stage.sim.faults().add(once(kind.clone()));
         let run = stage.run_csv(&people(1_200)).await;
         assert_eq!(run.state(), State::Succeeded, "{kind:?}: {:?}", run.error);
         assert_eq!(counts(&run).confirmed, 1_200, "{kind:?}");
-        let report = stage.sim.report(HOST);
-        assert_eq!((report.contacts, report.windows_exceeded), (1_200, 0), "{kind:?}");
+        let report = stage.sim.report();
+        assert_eq!((report.contacts_confirmed, report.windows_exceeded), (1_200, 0), "{kind:?}");
         assert!(report.extra_deliveries <= 250, "{kind:?}");
     }
 }
@@ -282,19 +300,19 @@ async fn passing_faults_lose_nobody() {
 #[tokio::test]
 async fn a_lost_answer_is_settled_by_a_repeat() {
     let stage = Stage::new().await;
-    stage.sim.fault(fault(Fault::NoAnswerAfterAccepting, "bulk_import", 0, 1));
+    stage.sim.faults().add(once(FaultKind::NeverAnswer));
     let run = stage.run_csv(&people(500)).await;
     assert_eq!((run.state(), counts(&run).confirmed), (State::Succeeded, 500));
-    assert_eq!(stage.sim.report(HOST).extra_deliveries, 250);
+    assert_eq!(stage.sim.report().extra_deliveries, 250);
 }
 
 #[tokio::test]
 async fn who_opted_out_is_never_subscribed_again() {
     let stage = Stage::new().await;
-    stage.sim.opt_out(HOST, "person.7@example.com", 3);
-    let run = stage.run_csv(&people(20)).await;
+    let run = stage.run_csv(&(people(19) + "Opted.Out@example.com,Nobody\n")).await;
     assert_eq!((counts(&run).confirmed, counts(&run).refused), (19, 1));
-    assert!(!stage.sim.contacts(HOST, 3).iter().any(|contact| contact.email == "person.7@example.com"));
+    let on_list = stage.sim.contacts(HOST, LIST);
+    assert!(!on_list.iter().any(|contact| contact.email.eq_ignore_ascii_case("opted.out@example.com")));
 }
 
 #[tokio::test]
@@ -319,7 +337,7 @@ async fn segments_in_every_format_arrive() {
     let run = stage.ended(&run.name, SOON).await;
     let counts = counts(&run);
     assert_eq!((counts.members, counts.rejected, counts.twins, counts.confirmed), (4, 1, 1, 2));
-    let names: Vec<String> = stage.sim.contacts(HOST, 3).into_iter().map(|contact| contact.first_name).collect();
+    let names: Vec<String> = stage.sim.contacts(HOST, LIST).into_iter().map(|contact| contact.first_name).collect();
     assert_eq!(names, ["Ada", "Bob"]);
 }
 
@@ -333,7 +351,7 @@ async fn a_killed_run_goes_on_where_it_stopped() {
     let run = stage.run(&export.name).await;
     for goal in [5, 15, 25] {
         eventually(SOON, || async {
-            let seen = stage.sim.report(HOST).imports_accepted;
+            let seen = stage.sim.report().batches_accepted;
             if seen >= goal { Ok(()) } else { Err(seen) }
         })
         .await;
@@ -342,7 +360,7 @@ async fn a_killed_run_goes_on_where_it_stopped() {
     }
     let ended = stage.ended(&run.name, SOON).await;
     assert_eq!((ended.state(), counts(&ended).confirmed), (State::Succeeded, 10_000));
-    let report = stage.sim.report(HOST);
-    assert_eq!((report.contacts, report.windows_exceeded), (10_000, 0));
+    let report = stage.sim.report();
+    assert_eq!((report.contacts_confirmed, report.windows_exceeded), (10_000, 0));
     assert!(report.extra_deliveries <= 3 * 1_000, "{} sent twice", report.extra_deliveries);
 }

@@ -1,107 +1,86 @@
-//! What a person or a test looks at: no key needed, nothing counted.
+//! A plain page to look at: figures, and each list with its first contacts.
 
-use crate::account::{Account, ContactView};
-use crate::fault::Rule;
-use crate::report::Report;
-use crate::server::Shared;
-use axum::Json;
-use axum::Router;
-use axum::extract::{Query, State};
-use axum::response::Html;
-use axum::routing::{get, post};
-use serde::Deserialize;
-use std::sync::Arc;
+use std::fmt::Write;
 
-/// Rows of the page.
+use crate::api::Answer;
+use crate::simulator::Simulator;
+
+/// How many contacts of a list are shown.
 const SHOWN: usize = 500;
 
-pub(crate) fn routes(router: Router<Arc<Shared>>) -> Router<Arc<Shared>> {
-    router
-        .route("/", get(overview))
-        .route("/sim/report", get(report))
-        .route("/sim/contacts", get(contacts))
-        .route("/sim/faults", post(add_fault).delete(clear_faults))
+const STYLE: &str = "body{font:14px system-ui;margin:2em}table{border-collapse:collapse}\
+    td,th{border:1px solid #ccc;padding:2px 8px;text-align:left}";
+
+pub(crate) fn page(simulator: &Simulator) -> Answer {
+    let html = render(simulator).expect("a string takes every write");
+    let mut answer = Answer::text(200, "text/html; charset=utf-8", html);
+    answer.header("content-security-policy", "default-src 'none'; style-src 'unsafe-inline'");
+    answer
 }
 
-#[derive(Deserialize)]
-struct Which {
-    host: String,
-    #[serde(default)]
-    list: u64,
-}
-
-/// The members of a list, by address.
-pub(crate) fn on_list(account: &Account, list: u64, most: usize) -> Vec<ContactView> {
-    let member = |person: &&crate::account::Person| person.lists.get(&list) == Some(&true);
-    let mut views: Vec<ContactView> = account
-        .people
-        .values()
-        .filter(member)
-        .filter_map(|person| {
-            let mut view = person.view.clone()?;
-            view.deliveries = person.deliveries;
-            Some(view)
-        })
-        .collect();
-    views.sort_by(|one, other| one.email.cmp(&other.email));
-    views.truncate(most);
-    views
-}
-
-async fn report(State(shared): State<Arc<Shared>>, Query(which): Query<Which>) -> Json<Report> {
-    let now = shared.now();
-    let mut accounts = shared.accounts();
-    Json(accounts.get_mut(&which.host).map_or_else(Report::default, |account| {
-        account.work(now);
-        Report::of(account)
-    }))
-}
-
-async fn contacts(State(shared): State<Arc<Shared>>, Query(which): Query<Which>) -> Json<Vec<ContactView>> {
-    let now = shared.now();
-    let mut accounts = shared.accounts();
-    Json(accounts.get_mut(&which.host).map_or_else(Vec::new, |account| {
-        account.work(now);
-        on_list(account, which.list, usize::MAX)
-    }))
-}
-
-async fn add_fault(State(shared): State<Arc<Shared>>, Json(rule): Json<Rule>) {
-    shared.faults.add(rule);
-}
-
-async fn clear_faults(State(shared): State<Arc<Shared>>) {
-    shared.faults.clear();
-}
-
-async fn overview(State(shared): State<Arc<Shared>>) -> Html<String> {
-    let now = shared.now();
-    let mut accounts = shared.accounts();
-    let mut body = String::new();
-    for (host, account) in accounts.iter_mut() {
-        account.work(now);
-        for (list, name) in account.lists.clone() {
-            let members = on_list(account, u64::from(list), SHOWN);
-            body += &format!(
-                "<h2>{} · list {list} “{}”</h2><table><tr><th>e-mail<th>first name<th>last name<th>phone<th>sent</tr>",
-                escape(host),
-                escape(&name)
-            );
-            for member in &members {
-                let cells =
-                    [&member.email, &member.first_name, &member.last_name, &member.phone].map(|cell| escape(cell));
-                body += &format!("<tr><td>{}<td>{}</tr>", cells.join("<td>"), member.deliveries);
-            }
-            body += &format!("</table><p>{} shown, at most {SHOWN}.</p>", members.len());
-        }
+fn render(simulator: &Simulator) -> Result<String, std::fmt::Error> {
+    let report = serde_json::to_value(simulator.report()).unwrap_or_default();
+    let mut html = format!(
+        "<!DOCTYPE html><html lang=\"en\"><meta charset=\"utf-8\"><title>ferry-sim</title><style>{STYLE}</style>\
+         <h1>ferry-sim</h1><table>"
+    );
+    for (name, value) in report.as_object().into_iter().flatten() {
+        write!(html, "<tr><th>{}<td>{}", escape(&name.replace('_', " ")), escape(&value.to_string()))?;
     }
-    Html(format!(
-        "<!doctype html><html lang=en><meta charset=utf-8><title>ActiveCampaign simulator</title>\
-         <style>body{{font:16px/1.5 system-ui;margin:2rem}}td,th{{padding:.2rem .8rem;text-align:left}}</style>\
-         <h1>ActiveCampaign simulator</h1>{body}</html>"
-    ))
+    html.push_str("</table>");
+    simulator.look(|state| {
+        for host in state.hosts() {
+            let Some(account) = state.account(host) else { continue };
+            write!(html, "<h2>{}</h2><p>{} contacts", escape(host), account.n_contacts())?;
+            for (id, list) in &account.lists {
+                write!(html, "<h3>List {id}: {} ({} subscribed)</h3><table>", escape(&list.name), list.n_subscribed)?;
+                html.push_str("<tr><th>id<th>email<th>first name<th>last name<th>phone<th>fields<th>tags");
+                for contact in state.contacts(host, *id, SHOWN) {
+                    let fields: Vec<String> = contact
+                        .fields
+                        .iter()
+                        .map(|(id, value)| {
+                            let title = account.fields.get(id).map_or("?", String::as_str);
+                            format!("{title}={value}")
+                        })
+                        .collect();
+                    write!(html, "<tr><td>{}", contact.id)?;
+                    let (fields, tags) = (fields.join(", "), contact.tags.join(", "));
+                    for cell in
+                        [&contact.email, &contact.first_name, &contact.last_name, &contact.phone, &fields, &tags]
+                    {
+                        write!(html, "<td>{}", escape(cell))?;
+                    }
+                }
+                html.push_str("</table>");
+            }
+        }
+        Ok(())
+    })?;
+    Ok(html)
 }
 
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn markup_in_values_stays_text() {
+        assert_eq!(escape("<b a=\"1\">&'"), "&lt;b a=&quot;1&quot;&gt;&amp;&#39;");
+    }
 }

@@ -1,72 +1,62 @@
-//! A throw-away authority, and a listener that speaks TLS with a certificate of it.
+//! A throw-away certificate authority and the server's certificate, made anew at each start.
+
+use std::sync::Arc;
 
 use anyhow::Context;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    KeyUsagePurpose, date_time_ymd,
+};
 use rustls::ServerConfig;
-use rustls::pki_types::PrivateKeyDer;
-use std::net::SocketAddr;
-use std::sync::Arc;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
-use tokio::task::AbortHandle;
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
 
-/// A configuration for these names, and the authority's certificate in PEM.
-pub(crate) fn throw_away(names: Vec<String>) -> anyhow::Result<(ServerConfig, String)> {
-    let mut params = CertificateParams::new(Vec::new())?;
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
-    let key = KeyPair::generate()?;
-    let leaf = CertificateParams::new(names)?.signed_by(&key, &authority)?;
-    let key = PrivateKeyDer::try_from(key.serialize_der()).map_err(|error| anyhow::anyhow!("{error}"))?;
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_single_cert(vec![leaf.der().clone()], key)
-        .context("the certificate cannot be used")?;
-    Ok((config, authority.pem()))
+use crate::config::Certificate;
+
+/// What is needed to speak TLS, and the CA that clients must trust.
+pub(crate) struct Tls {
+    pub(crate) acceptor: TlsAcceptor,
+    pub(crate) ca_pem: String,
 }
 
-/// Accepts connections; handshakes go on beside one another.
-pub(crate) struct TlsListener {
-    streams: mpsc::Receiver<(TlsStream<TcpStream>, SocketAddr)>,
-    local: SocketAddr,
-}
-
-impl TlsListener {
-    pub(crate) fn new(listener: TcpListener, config: ServerConfig) -> anyhow::Result<(Self, AbortHandle)> {
-        let local = listener.local_addr()?;
-        let acceptor = TlsAcceptor::from(Arc::new(config));
-        let (ready, streams) = mpsc::channel(64);
-        let accepting = tokio::spawn(async move {
-            while let Ok((socket, peer)) = listener.accept().await {
-                let _best_effort = socket.set_nodelay(true);
-                let (acceptor, ready) = (acceptor.clone(), ready.clone());
-                tokio::spawn(async move {
-                    if let Ok(stream) = acceptor.accept(socket).await {
-                        let _gone = ready.send((stream, peer)).await;
-                    }
-                });
-            }
-        });
-        Ok((Self { streams, local }, accepting.abort_handle()))
-    }
-}
-
-impl axum::serve::Listener for TlsListener {
-    type Io = TlsStream<TcpStream>;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
-        match self.streams.recv().await {
-            Some(stream) => stream,
-            None => std::future::pending().await,
+impl Tls {
+    pub(crate) fn new(hosts: &[String], certificate: Certificate) -> anyhow::Result<Self> {
+        let shown = authority()?;
+        let signer = match certificate {
+            Certificate::OtherCa => &authority()?,
+            Certificate::Valid | Certificate::Expired | Certificate::OtherHost => &shown,
+        };
+        let names = match certificate {
+            Certificate::OtherHost => vec!["other.example".to_owned()],
+            Certificate::Valid | Certificate::Expired | Certificate::OtherCa => hosts.to_vec(),
+        };
+        let key = KeyPair::generate().context("the server's key cannot be made")?;
+        let mut leaf = CertificateParams::new(names).context("a host is no DNS name")?;
+        leaf.distinguished_name.push(DnType::CommonName, "ferry-sim");
+        leaf.use_authority_key_identifier_extension = true;
+        leaf.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        leaf.insert_extended_key_usage(ExtendedKeyUsagePurpose::ServerAuth);
+        if certificate == Certificate::Expired {
+            leaf.not_after = date_time_ymd(2020, 1, 1);
         }
+        let leaf = leaf.signed_by(&key, signer).context("the server's certificate cannot be signed")?;
+        let private = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let mut config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .context("TLS cannot be set up")?
+            .with_no_client_auth()
+            .with_single_cert(vec![leaf.der().clone()], private)
+            .context("the server's certificate cannot be used")?;
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), ca_pem: shown.pem() })
     }
+}
 
-    fn local_addr(&self) -> std::io::Result<SocketAddr> {
-        Ok(self.local)
-    }
+fn authority() -> anyhow::Result<CertifiedIssuer<'static, KeyPair>> {
+    let key = KeyPair::generate().context("the authority's key cannot be made")?;
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, "ferry-sim throw-away authority");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    CertifiedIssuer::self_signed(params, key).context("the authority cannot be made")
 }

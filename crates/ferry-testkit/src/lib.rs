@@ -8,7 +8,7 @@ mod stage;
 
 pub use client::Client;
 pub use process::{Process, binary};
-pub use stage::{HOST, Stage, StageOptions, TENANT, adds_up};
+pub use stage::{HOST, LIST, Stage, StageOptions, TENANT, adds_up};
 
 use std::time::{Duration, Instant};
 

@@ -13,6 +13,8 @@ use tempfile::TempDir;
 pub const HOST: &str = "demo.ferry-sim.test";
 /// The tenant of a stage.
 pub const TENANT: &str = "acme";
+/// The account's list.
+pub const LIST: u32 = 3;
 const ISSUER: (&str, &str) = ("https://issuer.ferry.test", "ferry");
 const START: Duration = Duration::from_secs(30);
 
@@ -40,6 +42,8 @@ pub struct Stage {
     issuer: DevelopmentIssuer,
     service: Option<Process>,
     addr: SocketAddr,
+    /// Where the account's host is.
+    destination: SocketAddr,
 }
 
 impl Stage {
@@ -52,16 +56,12 @@ impl Stage {
     pub async fn with(options: StageOptions) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let api_key = uuid::Uuid::new_v4().simple().to_string();
-        let mut account = AccountConfig::new(HOST, &api_key);
+        let mut account = AccountConfig::new(HOST, &api_key).with_list(LIST, "Newsletter").with_field(1, "Value");
         account.excluded = vec!["excluded@example.com".to_owned()];
-        let sim = ferry_sim::start(SimConfig {
-            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-            accounts: vec![account],
-            journal: folder.path().join("journal.jsonl"),
-            time_scale: options.time_scale,
-        })
-        .await
-        .unwrap();
+        account.opted_out = vec![("opted.out@example.com".to_owned(), LIST)];
+        let journal = folder.path().join("journal.jsonl");
+        let config = SimConfig { time_scale: options.time_scale, ..SimConfig::new(account, journal) };
+        let sim = ferry_sim::start(config).await.unwrap();
         std::fs::write(folder.path().join("ca.pem"), sim.ca_pem()).unwrap();
         std::fs::create_dir_all(folder.path().join("segments").join(TENANT)).unwrap();
         let issuer = DevelopmentIssuer::open(&folder.path().join("issuer")).unwrap();
@@ -70,7 +70,8 @@ impl Stage {
         let made = std::process::Command::new(crate::binary("ferry")).args(keys).arg(keys_dir).output().unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         let unset = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut stage = Self { folder, options, sim, api_key, issuer, service: None, addr: unset };
+        let destination = sim.addr();
+        let mut stage = Self { folder, options, sim, api_key, issuer, service: None, addr: unset, destination };
         stage.start().await;
         let tenant = pb::Tenant { display_name: "Acme".to_owned(), ..pb::Tenant::default() };
         let request =
@@ -84,7 +85,7 @@ impl Stage {
         let addr_out = self.path("addr");
         let _none = std::fs::remove_file(&addr_out);
         let text = |path: PathBuf| path.display().to_string();
-        let destination = format!("{HOST}={}={}", self.sim.addr(), text(self.path("ca.pem")));
+        let destination = format!("{HOST}={}={}", self.destination, text(self.path("ca.pem")));
         let arguments = [
             ["--log".to_owned(), "info".to_owned()],
             ["serve".to_owned(), "--listen=127.0.0.1:0".to_owned()],
@@ -115,16 +116,12 @@ impl Stage {
         self.service.take().unwrap().kill();
     }
 
-    /// Takes the simulator away: its port is closed, and the service is told so by its next start.
+    /// Starts the service anew with the account's host where nobody listens.
     pub async fn unplug(&mut self) {
-        self.sim.unplug();
-        eventually(START, || async {
-            match tokio::net::TcpStream::connect(self.sim.addr()).await {
-                Ok(_) => Err("it still listens"),
-                Err(_) => Ok(()),
-            }
-        })
-        .await;
+        let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        self.destination = closed;
+        self.kill();
+        self.start().await;
     }
 
     /// The running service.

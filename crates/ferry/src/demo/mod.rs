@@ -18,7 +18,7 @@ use std::time::Duration;
 
 const TENANT: &str = "demo";
 const HOST: &str = "demo.ferry-sim.test";
-const LIST: u64 = 3;
+const LIST: u32 = 3;
 /// A folder with this file was made by an earlier demo and may be made anew.
 const MARK: &str = ".ferry-demo";
 const CUSTOMERS: &[u8] = include_bytes!("../../../../deploy/example/segments/demo/chinook-customers.csv");
@@ -60,7 +60,7 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<()> {
     let export = configure(&stage, segment).await?;
     show::begin(&export, &stage, scale);
     let run = show::follow(&stage.client, &export).await?;
-    show::outcome(&run, &stage.sim.report(HOST), stage.sim.contacts(HOST, LIST).len());
+    show::outcome(&run, &stage.sim.report(), stage.sim.contacts(HOST, LIST).len());
     check(&run)?;
     if !args.once {
         show::how_to_go_on(&args.dir, stage.service.addr, stage.sim.addr(), &export, &run.name);
@@ -68,7 +68,7 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<()> {
         println!();
     }
     stage.service.stop().await?;
-    stage.sim.stop();
+    stage.sim.stop().await;
     Ok(())
 }
 
@@ -107,13 +107,9 @@ fn write_segments(folder: &Path, count: Option<u64>) -> anyhow::Result<&'static 
 async fn set_up(args: &DemoArgs, scale: f64) -> anyhow::Result<Stage> {
     let dir = &args.dir;
     let api_key = uuid::Uuid::new_v4().simple().to_string();
-    let sim = ferry_sim::start(SimConfig {
-        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-        accounts: vec![AccountConfig::new(HOST, &api_key)],
-        journal: dir.join("simulator-journal.jsonl"),
-        time_scale: scale,
-    })
-    .await?;
+    let account = AccountConfig::new(HOST, &api_key).with_list(LIST, "Newsletter").with_field(1, "Lifetime value");
+    let journal = dir.join("simulator-journal.jsonl");
+    let sim = ferry_sim::start(SimConfig { time_scale: scale, ..SimConfig::new(account, journal) }).await?;
     let ca_file = dir.join("simulator-ca.pem");
     std::fs::write(&ca_file, sim.ca_pem())?;
     let keys_dir = dir.join("keys");

@@ -60,11 +60,11 @@ pub(super) fn outcome(run: &pb::Run, report: &Report, on_list: usize) {
         println!("  {count:>9} {what}");
     }
     println!("The simulator's own journal:");
-    println!("  {:>9} contacts confirmed, {on_list} of them on list {LIST}", report.contacts);
-    println!("  {:>9} imports, {} addresses sent more than once", report.imports_accepted, report.addresses_repeated);
+    println!("  {:>9} contacts confirmed, {on_list} of them on list {LIST}", report.contacts_confirmed);
+    println!("  {:>9} imports, {} addresses sent more than once", report.batches_accepted, report.contacts_sent_again);
     println!(
         "  {:>9} imports in the busiest minute (100 allowed), {} requests in the busiest second (5 allowed), {} over a limit",
-        report.most_imports_in_a_minute, report.most_requests_in_a_second, report.windows_exceeded
+        report.largest_minute_import_many, report.largest_second, report.windows_exceeded
     );
 }
 
