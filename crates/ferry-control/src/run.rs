@@ -81,11 +81,9 @@ impl Control {
             };
             let mut rows = file(RunFile::Rejected, offset, wanted)?;
             if rows.len() < wanted {
-                let rejected = if rows.is_empty() && offset > 0 {
-                    file(RunFile::Rejected, 0, usize::MAX)?.len()
-                } else {
-                    offset + rows.len()
-                };
+                let path = RunFile::Rejected.path(&data_dir, &tenant, &run);
+                let rejected = RejectedReader::count(&path, &key, &RunFile::Rejected.aad(&tenant, &uid, &run))?;
+                let rejected = usize::try_from(rejected).unwrap_or(usize::MAX);
                 let from = offset.saturating_sub(rejected);
                 rows.extend(file(RunFile::Refused, from, wanted - rows.len())?);
             }

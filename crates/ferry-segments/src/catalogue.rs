@@ -1,8 +1,11 @@
 //! A tenant's catalogue: which files of its folder are segments.
 
+use crate::inside::Inside;
 use crate::source::{self, SourceError};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
+use std::fs::File;
 use std::path::{Component, Path, PathBuf};
+use toml::value::Datetime;
 
 const FILE: &str = "catalogue.toml";
 
@@ -55,7 +58,7 @@ pub struct Column {
 #[derive(Debug, Clone)]
 pub struct SegmentEntry {
     listed: Listed,
-    path: PathBuf,
+    folder: PathBuf,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -70,7 +73,17 @@ struct Listed {
     format: Format,
     path: PathBuf,
     member_count: Option<u64>,
-    last_refresh_time: Option<toml::value::Datetime>,
+    #[serde(default, deserialize_with = "time")]
+    last_refresh_time: Option<Datetime>,
+}
+
+/// A time, or the same time in quotes.
+fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Datetime>, D::Error> {
+    let wrong = |_| serde::de::Error::custom("last_refresh_time is not a time as 2026-11-01T00:00:00Z");
+    match toml::Value::deserialize(deserializer)? {
+        toml::Value::Datetime(time) => Ok(Some(time)),
+        other => other.as_str().unwrap_or_default().parse().map(Some).map_err(wrong),
+    }
 }
 
 fn profile() -> SegmentKind {
@@ -83,7 +96,7 @@ fn active() -> SegmentState {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct File {
+struct Listing {
     #[serde(default)]
     segment: Vec<Listed>,
 }
@@ -92,14 +105,38 @@ struct File {
 #[derive(Debug, thiserror::Error)]
 pub enum CatalogueError {
     /// It cannot be read.
-    #[error("the catalogue cannot be read ({0})")]
-    Unreadable(std::io::ErrorKind),
+    #[error("the catalogue cannot be read ({kind})")]
+    Unreadable {
+        /// What the system says.
+        kind: std::io::ErrorKind,
+        /// For the log.
+        inside: Inside,
+    },
     /// It has another form.
     #[error("the catalogue is malformed: {0}")]
     Malformed(String),
     /// A segment's file is not below the tenant's folder.
-    #[error("the file of segment `{0}` is outside of the tenant's folder")]
-    Outside(String),
+    #[error("the file of segment `{segment}` is outside of the tenant's folder")]
+    Outside {
+        /// Its id.
+        segment: String,
+        /// For the log.
+        inside: Inside,
+    },
+    /// The tenant's name is not that of a folder.
+    #[error("`{0}` cannot be the folder of a tenant")]
+    NoFolder(String),
+}
+
+impl CatalogueError {
+    /// What the operator's log may add to the text; nothing where the text says it all.
+    #[must_use]
+    pub fn inside(&self) -> Option<&Inside> {
+        match self {
+            Self::Unreadable { inside, .. } | Self::Outside { inside, .. } => Some(inside),
+            Self::Malformed(_) | Self::NoFolder(_) => None,
+        }
+    }
 }
 
 /// The segments of a tenant.
@@ -111,14 +148,20 @@ pub struct Catalogue {
 impl Catalogue {
     /// Reads a tenant's catalogue. A tenant without one has no segments.
     pub fn load(root: &Path, tenant: &str) -> Result<Self, CatalogueError> {
+        if !is_below(Path::new(tenant)) {
+            return Err(CatalogueError::NoFolder(tenant.to_owned()));
+        }
         let folder = root.join(tenant);
-        let text = match std::fs::read_to_string(folder.join(FILE)) {
+        let path = folder.join(FILE);
+        let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
-            Err(error) => return Err(CatalogueError::Unreadable(error.kind())),
+            Err(error) => {
+                let inside = Inside::cause(&error).at(&path);
+                return Err(CatalogueError::Unreadable { kind: error.kind(), inside });
+            }
         };
-        let file: File =
-            toml::from_str(&text).map_err(|error| CatalogueError::Malformed(error.message().to_owned()))?;
+        let file: Listing = toml::from_str(&text).map_err(|error| malformed(&text, &error))?;
         let mut segments: Vec<SegmentEntry> = Vec::with_capacity(file.segment.len());
         for listed in file.segment {
             if !is_id(&listed.id) || segments.iter().any(|other| other.listed.id == listed.id) {
@@ -126,8 +169,12 @@ impl Catalogue {
                     format!("`{}` is no id, or appears twice; ids have 1 to 63 of a-z, 0-9 and hyphens", listed.id);
                 return Err(CatalogueError::Malformed(what));
             }
-            let path = inside(&folder, &listed)?;
-            segments.push(SegmentEntry { listed, path });
+            let segment = SegmentEntry { listed, folder: folder.clone() };
+            if !is_below(&segment.listed.path) || segment.resolved().is_some_and(|found| found.is_none()) {
+                let inside = Inside::default().at(&segment.listed.path);
+                return Err(CatalogueError::Outside { segment: segment.listed.id, inside });
+            }
+            segments.push(segment);
         }
         Ok(Self { segments })
     }
@@ -145,23 +192,19 @@ impl Catalogue {
     }
 }
 
-/// A path that stays in the folder, links followed. A file that is missing is found out when it is read.
-fn inside(folder: &Path, listed: &Listed) -> Result<PathBuf, CatalogueError> {
-    let outside = || CatalogueError::Outside(listed.id.clone());
-    if !listed.path.components().all(|part| matches!(part, Component::Normal(_))) {
-        return Err(outside());
-    }
-    let path = folder.join(&listed.path);
-    if let (Ok(real), Ok(real_folder)) = (path.canonicalize(), folder.canonicalize())
-        && !real.starts_with(real_folder)
-    {
-        return Err(outside());
-    }
-    Ok(path)
+fn malformed(text: &str, error: &toml::de::Error) -> CatalogueError {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    let line = before.matches('\n').count() + 1;
+    CatalogueError::Malformed(format!("line {line}: {}", error.message()))
+}
+
+/// Whether a relative path goes down and nowhere else.
+fn is_below(path: &Path) -> bool {
+    path.components().next().is_some() && path.components().all(|part| matches!(part, Component::Normal(_)))
 }
 
 /// A TOML time with an offset. The days are counted by the proleptic Gregorian calendar, with March as first month.
-fn millis(time: &toml::value::Datetime) -> Option<i64> {
+fn millis(time: &Datetime) -> Option<i64> {
     let (date, clock, offset) = (time.date?, time.time?, time.offset?);
     let (month, day) = (i64::from(date.month), i64::from(date.day));
     let year = i64::from(date.year) - i64::from(month <= 2);
@@ -229,8 +272,27 @@ impl SegmentEntry {
         source::columns(self)
     }
 
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
+    /// The file, links followed: nothing if there is none, `Some(None)` if it is not below the tenant's folder.
+    fn resolved(&self) -> Option<Option<PathBuf>> {
+        let path = self.folder.join(&self.listed.path).canonicalize().ok()?;
+        let folder = self.folder.canonicalize().ok()?;
+        Some(path.starts_with(folder).then_some(path))
+    }
+
+    /// Opens the file. It is resolved again, because a link can be put there after the catalogue was read; and it must
+    /// be a file, because a pipe would block its reader for ever.
+    pub(crate) fn open_file(&self) -> Result<(File, PathBuf), SourceError> {
+        let path = match self.resolved() {
+            Some(Some(path)) => path,
+            Some(None) => return Err(SourceError::broken("it is outside of the tenant's folder")),
+            None => self.folder.join(&self.listed.path),
+        };
+        let failed = |error: &std::io::Error| SourceError::open(error).at(&path);
+        if !std::fs::metadata(&path).map_err(|error| failed(&error))?.is_file() {
+            return Err(SourceError::broken("it is not a regular file").at(&path));
+        }
+        let file = File::open(&path).map_err(|error| failed(&error))?;
+        Ok((file, path))
     }
 }
 
@@ -260,9 +322,36 @@ mod tests {
     #[test]
     fn paths_out_of_the_folder_are_refused() {
         for path in ["/etc/passwd", "../globex/x.csv", "a/../../x.csv", "./x.csv", "link.csv"] {
-            assert!(matches!(load(&segment("a", path)), Err(CatalogueError::Outside(_))), "{path}");
+            assert!(matches!(load(&segment("a", path)), Err(CatalogueError::Outside { .. })), "{path}");
         }
         assert!(load(&segment("a", "sub/x.csv")).is_ok());
+        let root = tempfile::tempdir().unwrap();
+        for tenant in ["", ".", "..", "../acme", "/etc"] {
+            assert!(matches!(Catalogue::load(root.path(), tenant), Err(CatalogueError::NoFolder(_))), "{tenant}");
+        }
+    }
+
+    #[test]
+    fn a_link_that_is_put_there_later_is_not_followed_out_of_the_folder() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("acme");
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::write(folder.join(FILE), segment("a", "later.csv")).unwrap();
+        let catalogue = Catalogue::load(root.path(), "acme").unwrap();
+        let absent = catalogue.segments()[0].columns().unwrap_err();
+        assert!(!absent.to_string().contains("acme") && !format!("{absent:?}").contains("acme"));
+        assert!(absent.inside().is_some_and(|inside| inside.for_log().contains("acme/later.csv")));
+        std::os::unix::fs::symlink("/etc/hostname", folder.join("later.csv")).unwrap();
+        assert!(catalogue.segments()[0].columns().unwrap_err().to_string().contains("outside"));
+    }
+
+    #[test]
+    fn a_folder_in_place_of_a_file_is_no_segment() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(root.path().join("acme/x.csv")).unwrap();
+        std::fs::write(root.path().join("acme").join(FILE), segment("a", "x.csv")).unwrap();
+        let catalogue = Catalogue::load(root.path(), "acme").unwrap();
+        assert!(catalogue.segments()[0].columns().unwrap_err().to_string().contains("not a regular file"));
     }
 
     #[test]
@@ -273,7 +362,9 @@ mod tests {
         };
         assert_eq!(at("1970-01-01T00:00:00Z"), Some(0));
         assert_eq!(at("2024-02-29T12:30:45+01:00"), Some(1_709_206_245_000));
+        assert_eq!(at("\"2024-02-29T12:30:45+01:00\""), Some(1_709_206_245_000), "in quotes");
         assert_eq!(at("2026-11-24"), None);
+        assert!(load(&format!("{}last_refresh_time = \"yesterday\"\n", segment("a", "x.csv"))).is_err());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The plan file: every row that is to be sent, rendered once, in its order. A row's place is its ordinal.
 
 use crate::file_key::FileKey;
-use crate::sealed::{self, GROUP_ROWS, PlanError, SealedWriter};
+use crate::sealed::{self, PlanError, SealedFile, SealedWriter};
 use arrow_array::builder::{BinaryBuilder, FixedSizeBinaryBuilder};
 use arrow_array::{Array, BinaryArray, FixedSizeBinaryArray, RecordBatch};
 use arrow_schema::{DataType, Field, Schema};
@@ -9,12 +9,12 @@ use aws_lc_rs::digest::{Context, SHA256};
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 use std::collections::VecDeque;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 const IDENTITY_BYTES: i32 = 16;
-/// Rows that a reader takes in at once.
-const READ_ROWS: usize = 2_048;
+/// Rows that are digested at once.
+const VERIFY_ROWS: usize = 256;
 
 /// A row of a plan.
 #[derive(Clone)]
@@ -57,6 +57,7 @@ pub struct PlanWriter {
     identities: FixedSizeBinaryBuilder,
     bodies: BinaryBuilder,
     rows: usize,
+    bytes: usize,
     digest: Digest,
 }
 
@@ -68,6 +69,7 @@ impl PlanWriter {
             identities: FixedSizeBinaryBuilder::new(IDENTITY_BYTES),
             bodies: BinaryBuilder::new(),
             rows: 0,
+            bytes: 0,
             digest: Digest::new(),
         })
     }
@@ -78,12 +80,13 @@ impl PlanWriter {
         self.bodies.append_value(body);
         self.digest.add(&identity, body);
         self.rows += 1;
-        if self.rows == GROUP_ROWS { self.flush() } else { Ok(()) }
+        self.bytes += body.len();
+        if sealed::is_group(self.rows, self.bytes) { self.flush() } else { Ok(()) }
     }
 
     fn flush(&mut self) -> Result<(), PlanError> {
         let (identities, bodies) = (self.identities.finish(), self.bodies.finish());
-        self.rows = 0;
+        (self.rows, self.bytes) = (0, 0);
         self.file.write(&RecordBatch::try_new(schema(), vec![Arc::new(identities), Arc::new(bodies)])?)
     }
 
@@ -99,9 +102,7 @@ impl PlanWriter {
 
 /// Reads a plan.
 pub struct PlanReader {
-    path: PathBuf,
-    key: FileKey,
-    aad: Vec<u8>,
+    file: SealedFile,
     reader: ParquetRecordBatchReader,
     ahead: VecDeque<PlanRow>,
 }
@@ -109,15 +110,20 @@ pub struct PlanReader {
 impl PlanReader {
     /// Opens a plan at its first row.
     pub fn open(path: &Path, key: &FileKey, aad: &[u8]) -> Result<Self, PlanError> {
-        let reader = sealed::open(path, key, aad)?.with_batch_size(READ_ROWS).build()?;
-        Ok(Self { path: path.to_owned(), key: key.clone(), aad: aad.to_vec(), reader, ahead: VecDeque::new() })
+        let file = SealedFile::open(path, key, aad)?;
+        let reader = file.read_from(0)?;
+        Ok(Self { file, reader, ahead: VecDeque::new() })
     }
 
-    /// Goes to a row.
+    /// How many rows it has.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.file.rows()
+    }
+
+    /// Goes to a row; at or past the end there are no rows to read.
     pub fn seek(&mut self, ordinal: u64) -> Result<(), PlanError> {
-        let offset = usize::try_from(ordinal).map_err(|error| PlanError::Sealed(error.to_string()))?;
-        let builder = sealed::open(&self.path, &self.key, &self.aad)?;
-        self.reader = builder.with_batch_size(READ_ROWS).with_offset(offset).build()?;
+        self.reader = self.file.read_from(ordinal)?;
         self.ahead.clear();
         Ok(())
     }
@@ -149,7 +155,7 @@ impl PlanReader {
         self.seek(0)?;
         let mut digest = Digest::new();
         loop {
-            let rows = self.read(READ_ROWS)?;
+            let rows = self.read(VERIFY_ROWS)?;
             if rows.is_empty() {
                 return Ok(digest.finish());
             }
@@ -220,5 +226,43 @@ mod tests {
         let path = folder.path().join("plan.parquet");
         drop(PlanWriter::create(&path, &FileKey::new([7; 32]), b"aad").unwrap());
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn large_rows_make_small_row_groups() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, key) = (folder.path().join("plan.parquet"), FileKey::new([7; 32]));
+        let body = vec![b'x'; 399_000];
+        let mut writer = PlanWriter::create(&path, &key, b"aad").unwrap();
+        for row in 0..60_u8 {
+            writer.push([row; 16], &body).unwrap();
+        }
+        let digest = writer.finish().unwrap();
+        let mut reader = PlanReader::open(&path, &key, b"aad").unwrap();
+        assert_eq!(reader.rows(), 60);
+        reader.seek(45).unwrap();
+        assert_eq!(reader.read(1).unwrap()[0].identity, [45; 16]);
+        assert!(reader.ahead.len() < 20, "rows that are read ahead");
+        assert_eq!(reader.verify().unwrap(), digest);
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(60))]
+        #[test]
+        fn a_changed_byte_is_an_error_or_changes_nothing(place: proptest::sample::Index, bit in 0_u32..8) {
+            let folder = tempfile::tempdir().unwrap();
+            let (path, key) = (folder.path().join("plan.parquet"), FileKey::new([7; 32]));
+            let mut writer = PlanWriter::create(&path, &key, b"aad").unwrap();
+            for row in 0..50_u8 {
+                writer.push([row; 16], b"body").unwrap();
+            }
+            let digest = writer.finish().unwrap();
+            let mut changed = std::fs::read(&path).unwrap();
+            let place = place.index(changed.len());
+            changed[place] ^= 1 << bit;
+            std::fs::write(&path, &changed).unwrap();
+            let found = PlanReader::open(&path, &key, b"aad").and_then(PlanReader::verify);
+            proptest::prop_assert!(found.is_err() || found.is_ok_and(|found| found == digest));
+        }
     }
 }

@@ -1,7 +1,9 @@
 //! Rows that did not go: by Ferry (rejected) or by the destination (refused), sealed like the plan.
+//!
+//! A run has a file of each kind: Ferry's is written with the plan, the destination's at the end of the run.
 
 use crate::file_key::FileKey;
-use crate::sealed::{self, GROUP_ROWS, PlanError, SealedWriter};
+use crate::sealed::{self, PlanError, SealedFile, SealedWriter};
 use arrow_array::builder::{StringBuilder, UInt64Builder};
 use arrow_array::{Array, ArrayRef, RecordBatch, StringArray, UInt64Array};
 use arrow_schema::{DataType, Field, Schema};
@@ -37,9 +39,12 @@ pub struct RejectedRow {
     pub stage: Stage,
     /// Why.
     pub reason: String,
-    /// The address, as in the source.
+    /// The address, as in the source; of a text far longer than any address only the first 1,024 bytes.
     pub email: Option<String>,
 }
+
+/// What is kept of an address: four times what one may have, so that a page of rows stays a page.
+const EMAIL_BYTES: usize = 1_024;
 
 fn schema() -> Arc<Schema> {
     Arc::new(Schema::new(vec![
@@ -55,21 +60,27 @@ fn schema() -> Arc<Schema> {
 pub struct RejectedWriter {
     file: SealedWriter,
     rows: Vec<RejectedRow>,
+    bytes: usize,
 }
 
 impl RejectedWriter {
     /// Begins a file; an unfinished one leaves nothing.
     pub fn create(path: &Path, key: &FileKey, aad: &[u8]) -> Result<Self, PlanError> {
-        Ok(Self { file: SealedWriter::create(path, key, aad, schema())?, rows: Vec::new() })
+        Ok(Self { file: SealedWriter::create(path, key, aad, schema())?, rows: Vec::new(), bytes: 0 })
     }
 
     /// Adds a row.
-    pub fn push(&mut self, row: RejectedRow) -> Result<(), PlanError> {
+    pub fn push(&mut self, mut row: RejectedRow) -> Result<(), PlanError> {
+        if let Some(email) = &mut row.email {
+            email.truncate(email.floor_char_boundary(EMAIL_BYTES));
+        }
+        self.bytes += row.segment.len() + row.reason.len() + row.email.as_ref().map_or(0, String::len);
         self.rows.push(row);
-        if self.rows.len() == GROUP_ROWS { self.flush() } else { Ok(()) }
+        if sealed::is_group(self.rows.len(), self.bytes) { self.flush() } else { Ok(()) }
     }
 
     fn flush(&mut self) -> Result<(), PlanError> {
+        self.bytes = 0;
         let mut lines = UInt64Builder::new();
         let mut texts = [StringBuilder::new(), StringBuilder::new(), StringBuilder::new(), StringBuilder::new()];
         for row in self.rows.drain(..) {
@@ -109,12 +120,20 @@ impl RejectedReader {
         if !path.exists() {
             return Ok(Vec::new());
         }
-        let reader = sealed::open(path, key, aad)?.with_offset(offset).with_limit(limit).build()?;
+        let file = SealedFile::open(path, key, aad)?;
+        let mut reader = file.read_from(u64::try_from(offset).unwrap_or(u64::MAX))?;
         let mut rows = Vec::new();
-        for batch in reader {
-            take_in(&batch?, &mut rows)?;
+        while rows.len() < limit {
+            let Some(batch) = reader.next() else { break };
+            let batch = batch?;
+            take_in(&batch.slice(0, batch.num_rows().min(limit - rows.len())), &mut rows)?;
         }
         Ok(rows)
+    }
+
+    /// How many rows there are; none if there is no file.
+    pub fn count(path: &Path, key: &FileKey, aad: &[u8]) -> Result<u64, PlanError> {
+        if path.exists() { Ok(SealedFile::open(path, key, aad)?.rows()) } else { Ok(0) }
     }
 }
 
@@ -138,4 +157,53 @@ fn take_in(batch: &RecordBatch, rows: &mut Vec<RejectedRow>) -> Result<(), PlanE
         });
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+    use super::*;
+
+    fn row(line: u64, email: Option<String>) -> RejectedRow {
+        RejectedRow {
+            segment: "customers".to_owned(),
+            line: Some(line),
+            stage: Stage::Rejected,
+            reason: "EMAIL_MALFORMED".to_owned(),
+            email,
+        }
+    }
+
+    #[test]
+    fn pages_are_cut_from_any_place_and_none_is_too_large() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, key) = (folder.path().join("rejected.parquet"), FileKey::new([3; 32]));
+        assert_eq!(RejectedReader::count(&path, &key, b"aad").unwrap(), 0, "no file");
+        let mut writer = RejectedWriter::create(&path, &key, b"aad").unwrap();
+        for line in 0..20_000 {
+            writer.push(row(line, (line % 2 == 0).then(|| format!("x{line}")))).unwrap();
+        }
+        writer.finish().unwrap();
+        assert_eq!(RejectedReader::count(&path, &key, b"aad").unwrap(), 20_000);
+        for (offset, limit, found) in
+            [(0, 3, 3), (8_190, 5, 5), (19_999, 5, 1), (20_000, 5, 0), (90_000, 5, 0), (5, 0, 0)]
+        {
+            let page = RejectedReader::page(&path, &key, b"aad", offset, limit).unwrap();
+            assert_eq!(page.len(), found, "{offset}");
+            assert!(page.first().is_none_or(|row| row.line == Some(offset as u64)));
+        }
+        assert_eq!(RejectedReader::page(&path, &key, b"aad", 1, usize::MAX).unwrap().len(), 19_999);
+        assert!(RejectedReader::page(&path, &key, b"other", 0, 1).is_err());
+    }
+
+    #[test]
+    fn of_an_endless_address_the_beginning_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, key) = (folder.path().join("rejected.parquet"), FileKey::new([3; 32]));
+        let mut writer = RejectedWriter::create(&path, &key, b"aad").unwrap();
+        writer.push(row(1, Some("ã".repeat(1_000_000)))).unwrap();
+        writer.finish().unwrap();
+        let kept = RejectedReader::page(&path, &key, b"aad", 0, 1).unwrap().remove(0).email.unwrap();
+        assert_eq!(kept, "ã".repeat(512));
+    }
 }

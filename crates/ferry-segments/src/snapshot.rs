@@ -1,6 +1,9 @@
 //! One pass over the segments: every member becomes a row of the plan, a rejected row, or a twin.
 //!
-//! Of two rows with the same identity the first goes, in the order of the export's segments and of their files.
+//! Of two rows with the same identity the first goes, in the order of the export's segments and of their files. Rejected
+//! rows stand in the order of their lines.
+//!
+//! Both files appear at the end, the plan last. An error, or a crash before the end, leaves neither of this attempt.
 
 use crate::catalogue::SegmentEntry;
 use crate::file_key::FileKey;
@@ -14,6 +17,7 @@ use arrow_array::{Array, StringArray};
 use aws_lc_rs::hmac;
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -58,6 +62,8 @@ pub struct SnapshotControl {
     pub cancelled: AtomicBool,
     /// Members so far.
     pub members_read: AtomicU64,
+    /// Rows of the plan so far.
+    pub planned: AtomicU64,
 }
 
 /// What a plan came to.
@@ -104,6 +110,24 @@ pub enum SnapshotError {
     File(#[from] PlanError),
 }
 
+/// Takes the first bytes of an identity digest as its hash: a keyed digest is spread evenly, and nobody without the key
+/// can make two that collide.
+#[derive(Default)]
+struct DigestHasher(u64);
+
+impl Hasher for DigestHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        // The array's length comes first, and then its bytes, which replace it.
+        if let Some(first) = bytes.first_chunk() {
+            self.0 = u64::from_ne_bytes(*first);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
 struct Builder<'a> {
     spec: &'a SnapshotSpec,
     render: &'a dyn Fn(&Row<'_>, &mut Vec<u8>),
@@ -111,7 +135,7 @@ struct Builder<'a> {
     plan: PlanWriter,
     rejected: RejectedWriter,
     packer: Packer,
-    identities: HashSet<[u8; 16]>,
+    identities: HashSet<[u8; 16], BuildHasherDefault<DigestHasher>>,
     body: Vec<u8>,
     summary: PlanSummary,
 }
@@ -127,7 +151,7 @@ pub fn build_plan(
         rejected: RejectedWriter::create(&spec.rejected_path, &spec.file_key, &spec.rejected_aad)?,
         digest_key: hmac::Key::new(hmac::HMAC_SHA256, &spec.digest_key),
         packer: Packer::new(spec.pack),
-        identities: HashSet::new(),
+        identities: HashSet::default(),
         body: Vec::new(),
         summary: PlanSummary {
             members: 0,
@@ -159,6 +183,7 @@ impl Builder<'_> {
             }
             self.take_in(segment.id(), &found)?;
             control.members_read.store(self.summary.members, Ordering::Relaxed);
+            control.planned.store(self.summary.planned, Ordering::Relaxed);
         }
         let fingerprint = reader.finish().map_err(failed)?;
         self.summary.fingerprints.push((segment.id().to_owned(), fingerprint.digest()));
@@ -170,26 +195,22 @@ impl Builder<'_> {
         if self.summary.members > self.spec.max_members {
             return Err(SnapshotError::TooManyProfiles { members: self.summary.members });
         }
-        for row in &found.broken {
-            self.reject(segment, row.line, row.reason, None)?;
-        }
+        let mut broken = found.broken.iter().peekable();
         let columns: Vec<&StringArray> =
             found.batch.columns().iter().filter_map(|column| column.as_any().downcast_ref()).collect();
         let mut values: Vec<Option<Cow<'_, str>>> = Vec::with_capacity(columns.len());
         for (row, line) in found.lines.iter().enumerate() {
+            while let Some(before) = broken.next_if(|broken| broken.line < *line) {
+                self.reject(segment, before.line, before.reason, None)?;
+            }
             let cell = |column: &&&StringArray| column.is_valid(row);
             let raw = columns.first().filter(cell).map(|column| column.value(row)).unwrap_or_default();
             values.clear();
-            values.extend(
-                columns[1..].iter().map(
-                    |column| {
-                        if column.is_valid(row) { normalise::value(column.value(row)) } else { None }
-                    },
-                ),
-            );
+            // A null reads as an empty text.
+            values.extend(columns.iter().skip(1).map(|column| normalise::value(column.value(row))));
             self.row(segment, *line, raw, &values)?;
         }
-        Ok(())
+        broken.try_for_each(|broken| self.reject(segment, broken.line, broken.reason, None))
     }
 
     fn row(
@@ -242,77 +263,14 @@ impl Builder<'_> {
     fn finish(self) -> Result<PlanSummary, SnapshotError> {
         let mut summary = self.summary;
         self.rejected.finish()?;
-        summary.plan_digest = self.plan.finish()?;
+        summary.plan_digest = self.plan.finish().inspect_err(|_| {
+            // Rejected rows without their plan belong to no run; a next attempt writes over them.
+            let _left = std::fs::remove_file(&self.spec.rejected_path);
+        })?;
         summary.batch_rows = self.packer.finish();
         Ok(summary)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-    use super::*;
-    use crate::catalogue::Catalogue;
-    use crate::plan::PlanReader;
-    use crate::rejected::RejectedReader;
-    use std::path::Path;
-
-    fn spec(folder: &Path, csv: &str, max_members: u64) -> SnapshotSpec {
-        let tenant = folder.join("acme");
-        std::fs::create_dir_all(&tenant).unwrap();
-        std::fs::write(tenant.join("s.csv"), csv).unwrap();
-        let catalogue = "[[segment]]\nid = \"s\"\ndisplay_name = \"s\"\nformat = \"csv\"\npath = \"s.csv\"\n";
-        std::fs::write(tenant.join("catalogue.toml"), catalogue).unwrap();
-        SnapshotSpec {
-            segments: Catalogue::load(folder, "acme").unwrap().segments().to_vec(),
-            email_column: "email".to_owned(),
-            value_columns: vec!["name".to_owned()],
-            digest_key: [1; 32],
-            max_members,
-            pack: PackLimits { max_rows: 2, max_bytes: 60 },
-            plan_path: folder.join("run/plan.parquet"),
-            rejected_path: folder.join("run/rejected.parquet"),
-            file_key: FileKey::new([2; 32]),
-            plan_aad: b"plan".to_vec(),
-            rejected_aad: b"rejected".to_vec(),
-        }
-    }
-
-    fn render(row: &Row<'_>, out: &mut Vec<u8>) {
-        out.extend_from_slice(format!("{}={:?}", row.email, row.values).as_bytes());
-    }
-
-    #[test]
-    fn every_member_is_planned_rejected_or_a_twin() {
-        let folder = tempfile::tempdir().unwrap();
-        let long = "x".repeat(100);
-        let csv =
-            format!("email,name\nA@b.cd,Ada\na@B.CD ,Twin\n,None\nbad,Bad\nragged\ne@f.gh,{long}\ng@h.ij,\nk@l.mn,K\n");
-        let spec = spec(folder.path(), &csv, 100);
-        let (plan, rejected, key) = (spec.plan_path.clone(), spec.rejected_path.clone(), spec.file_key.clone());
-        let summary = build_plan(spec, &render, &SnapshotControl::default()).unwrap();
-        assert_eq!((summary.members, summary.rejected, summary.twins, summary.planned), (8, 4, 1, 3));
-        assert_eq!(summary.batch_rows.iter().sum::<u32>(), 3);
-        let rows = PlanReader::open(&plan, &key, b"plan").unwrap().read(10).unwrap();
-        let bodies: Vec<&[u8]> = rows.iter().map(|row| &row.body[..]).collect();
-        assert_eq!(bodies, [&b"A@b.cd=[Some(\"Ada\")]"[..], b"g@h.ij=[None]", b"k@l.mn=[Some(\"K\")]"]);
-        let mut reasons: Vec<(Option<u64>, String)> = RejectedReader::page(&rejected, &key, b"rejected", 0, 10)
-            .unwrap()
-            .into_iter()
-            .map(|row| (row.line, row.reason))
-            .collect();
-        reasons.sort();
-        let expected = [(4, "EMAIL_MISSING"), (5, "EMAIL_MALFORMED"), (6, "ROW_RAGGED"), (7, "ROW_TOO_LARGE")];
-        assert_eq!(reasons, expected.map(|(line, reason)| (Some(line), reason.to_owned())));
-        assert_eq!(RejectedReader::page(&rejected, &key, b"rejected", 3, 10).unwrap().len(), 1);
-    }
-
-    #[test]
-    fn too_many_members_leave_no_file() {
-        let folder = tempfile::tempdir().unwrap();
-        let spec = spec(folder.path(), "email,name\na@b.cd,\ne@f.gh,\n", 1);
-        let error = build_plan(spec, &render, &SnapshotControl::default()).unwrap_err();
-        assert!(matches!(error, SnapshotError::TooManyProfiles { members: 2 }));
-        assert_eq!(std::fs::read_dir(folder.path().join("run")).unwrap().count(), 0);
-    }
-}
+mod tests;

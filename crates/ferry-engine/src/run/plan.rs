@@ -21,8 +21,6 @@ use std::time::Duration;
 
 /// Raised when the same values would be rendered to other bytes.
 const RENDERER_VERSION: u32 = 1;
-/// Raised when the same address would get another identity.
-const NORMALISER_VERSION: u32 = 1;
 /// How long the destination usually needs after the last batch was queued.
 const SETTLING: Duration = Duration::from_secs(20);
 
@@ -77,7 +75,7 @@ pub(super) async fn make(context: &Arc<RunContext>) -> Result<Adopted, Stop> {
         fingerprints: summary.fingerprints,
         connection_generation: context.connection.generation,
         export_version: context.export.version,
-        normaliser_version: NORMALISER_VERSION,
+        normaliser_version: ferry_segments::NORMALISER_VERSION,
         renderer_version: RENDERER_VERSION,
     };
     let end = estimated_end(context, record.batch_rows.len());

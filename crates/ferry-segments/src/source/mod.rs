@@ -4,22 +4,24 @@
 //! error whose text names no path and no content.
 
 mod csv;
+mod error;
 mod jsonl;
 mod parquet;
+mod rows;
+
+pub use error::SourceError;
 
 use crate::catalogue::{Column, Format, SegmentEntry};
 use crate::normalise::RejectReason;
-use arrow_array::{ArrayRef, RecordBatch, StringArray};
-use arrow_schema::{DataType, Field, Schema};
-use std::fs::File;
+use arrow_array::RecordBatch;
+use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
-use std::sync::Arc;
 
-/// Rows of a batch.
-const BATCH_ROWS: usize = 4_096;
-/// Bytes of one row of a text file; a quote that is never closed must not eat the memory.
+/// Bytes of one row of a text file, or of one cell of Parquet; a quote that is never closed must not eat the memory.
 const ROW_BYTES: usize = 1024 * 1024;
+/// Columns of a file; each costs memory in every batch.
+const COLUMNS: usize = 10_000;
 
 /// Rows of a segment.
 pub struct SourceBatch {
@@ -40,32 +42,6 @@ pub struct BrokenRow {
     pub reason: RejectReason,
 }
 
-/// Why a segment cannot be read.
-#[derive(Debug, thiserror::Error)]
-pub enum SourceError {
-    /// There is no file, or it may not be read.
-    #[error("its file cannot be opened ({0})")]
-    Unopenable(std::io::ErrorKind),
-    /// The file is not what the catalogue says.
-    #[error("its file is broken: {0}")]
-    Broken(String),
-    /// A mapped column is not in the file.
-    #[error("it has no column `{column}`; map another column, or refresh the segment")]
-    ColumnNotFound {
-        /// The column.
-        column: String,
-    },
-    /// The file was written while it was read.
-    #[error("its file was changed while it was read")]
-    ChangedDuringRead,
-}
-
-impl SourceError {
-    fn read(error: &std::io::Error) -> Self {
-        Self::Broken(format!("it cannot be read ({})", error.kind()))
-    }
-}
-
 /// What a file was at one moment: its size, its time and its place on the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fingerprint {
@@ -77,15 +53,14 @@ pub struct Fingerprint {
 }
 
 impl Fingerprint {
-    fn of(path: &std::path::Path) -> Result<Self, SourceError> {
-        let metadata = std::fs::metadata(path).map_err(|error| SourceError::Unopenable(error.kind()))?;
-        Ok(Self {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
             size: metadata.len(),
             modified_s: metadata.mtime(),
             modified_ns: metadata.mtime_nsec(),
             device: metadata.dev(),
             inode: metadata.ino(),
-        })
+        }
     }
 
     /// Equal for equal fingerprints.
@@ -117,59 +92,69 @@ pub struct SegmentReader {
 }
 
 impl SegmentReader {
-    /// Opens a segment for these columns. Each must exist.
+    /// Opens a segment for these columns. Each must exist; one that no JSON line has is found missing at the end.
     pub fn open(entry: &SegmentEntry, columns: &[&str]) -> Result<Self, SourceError> {
-        let path = entry.path().to_owned();
-        let before = Fingerprint::of(&path)?;
-        let file = File::open(&path).map_err(|error| SourceError::Unopenable(error.kind()))?;
+        let (file, path) = entry.open_file()?;
+        // Of the open file, so that one which is put in its place meanwhile is another.
+        let before = file.metadata().map(|metadata| Fingerprint::of(&metadata));
+        let before = before.map_err(|error| SourceError::open(&error).at(&path))?;
         let reader = match entry.format() {
-            Format::Csv => Reader::Csv(csv::CsvReader::open(file, columns)?),
-            Format::Jsonl => Reader::Jsonl(jsonl::JsonlReader::open(file, columns)),
-            Format::Parquet => Reader::Parquet(parquet::ParquetReader::open(file, columns)?),
+            Format::Csv => csv::CsvReader::open(file, columns).map(Reader::Csv),
+            Format::Jsonl => Ok(Reader::Jsonl(jsonl::JsonlReader::open(file, columns))),
+            Format::Parquet => parquet::ParquetReader::open(file, columns).map(Reader::Parquet),
         };
+        let reader = reader.map_err(|error| error.at(&path))?;
         Ok(Self { reader, path, before })
     }
 
     /// The next rows; nothing at the end.
     pub fn next_batch(&mut self) -> Result<Option<SourceBatch>, SourceError> {
-        match &mut self.reader {
+        let found = match &mut self.reader {
             Reader::Csv(reader) => reader.next_batch(),
             Reader::Jsonl(reader) => reader.next_batch(),
             Reader::Parquet(reader) => reader.next_batch(),
-        }
+        };
+        // A file that is written while it is read also looks broken; then that is the news.
+        found.map_err(|error| if self.has_changed() { SourceError::ChangedDuringRead } else { error.at(&self.path) })
     }
 
     /// Ends the reading. A file that was written meanwhile was not read as a whole.
     pub fn finish(self) -> Result<Fingerprint, SourceError> {
-        match Fingerprint::of(&self.path) {
-            Ok(after) if after == self.before => Ok(after),
-            Ok(_) | Err(_) => Err(SourceError::ChangedDuringRead),
-        }
+        if self.has_changed() { Err(SourceError::ChangedDuringRead) } else { Ok(self.before) }
+    }
+
+    fn has_changed(&self) -> bool {
+        std::fs::metadata(&self.path).map_or(true, |metadata| Fingerprint::of(&metadata) != self.before)
     }
 }
 
 pub(crate) fn columns(entry: &SegmentEntry) -> Result<Vec<Column>, SourceError> {
-    let file = File::open(entry.path()).map_err(|error| SourceError::Unopenable(error.kind()))?;
-    match entry.format() {
+    let (file, path) = entry.open_file()?;
+    let found = match entry.format() {
         Format::Csv => csv::columns(file),
         Format::Jsonl => jsonl::columns(file),
         Format::Parquet => parquet::columns(file),
-    }
+    };
+    found.map_err(|error| error.at(&path))
 }
 
 fn text_column(name: &str) -> Column {
     Column { name: name.to_owned(), data_type: "text".to_owned(), mappable: true }
 }
 
-/// A batch of text columns.
-fn text_batch(names: &[String], columns: Vec<Vec<Option<String>>>) -> Result<RecordBatch, SourceError> {
-    let rows = columns.first().map_or(0, Vec::len);
-    let fields: Vec<Field> = names.iter().map(|name| Field::new(name, DataType::Utf8, true)).collect();
-    let arrays = columns.into_iter().map(|column| Arc::new(StringArray::from(column)) as ArrayRef).collect();
-    let options = arrow_array::RecordBatchOptions::new().with_row_count(Some(rows));
-    RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), arrays, &options)
-        .map_err(|error| SourceError::Broken(error.to_string()))
+fn too_many_columns() -> SourceError {
+    SourceError::broken(format!("it has more than {COLUMNS} columns"))
 }
 
+/// The first bytes tell an encoding that is not read here.
+fn utf16(start: &[u8]) -> Result<(), SourceError> {
+    if start.starts_with(b"\xff\xfe") || start.starts_with(b"\xfe\xff") {
+        return Err(SourceError::broken("it is UTF-16; write it as UTF-8"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod hostile_tests;
 #[cfg(test)]
 mod tests;

@@ -2,11 +2,12 @@
 
 use super::*;
 use crate::catalogue::Catalogue;
-use arrow_array::{Array, Int64Array};
+use arrow_array::{Array, ArrayRef, Int64Array, StringArray};
 use std::path::Path;
+use std::sync::Arc;
 
 /// A segment over a file with this content.
-fn entry(folder: &Path, format: &str, content: &[u8]) -> SegmentEntry {
+pub(super) fn entry(folder: &Path, format: &str, content: &[u8]) -> SegmentEntry {
     let tenant = folder.join("acme");
     std::fs::create_dir_all(&tenant).unwrap();
     std::fs::write(tenant.join("file"), content).unwrap();
@@ -15,9 +16,9 @@ fn entry(folder: &Path, format: &str, content: &[u8]) -> SegmentEntry {
     Catalogue::load(folder, "acme").unwrap().segment("s").unwrap().clone()
 }
 
-type Rows = (Vec<Vec<Option<String>>>, Vec<u64>, Vec<BrokenRow>);
+pub(super) type Read = (Vec<Vec<Option<String>>>, Vec<u64>, Vec<BrokenRow>);
 
-fn read(format: &str, content: &[u8], columns: &[&str]) -> Result<Rows, SourceError> {
+pub(super) fn read(format: &str, content: &[u8], columns: &[&str]) -> Result<Read, SourceError> {
     let folder = tempfile::tempdir().unwrap();
     let mut reader = SegmentReader::open(&entry(folder.path(), format, content), columns)?;
     let (mut rows, mut lines, mut broken) = (Vec::new(), Vec::new(), Vec::new());
@@ -37,7 +38,7 @@ fn cell(column: &ArrayRef, row: usize) -> Option<String> {
     column.is_valid(row).then(|| column.value(row).to_owned())
 }
 
-fn some(text: &str) -> Option<String> {
+pub(super) fn some(text: &str) -> Option<String> {
     Some(text.to_owned())
 }
 
@@ -64,8 +65,9 @@ fn a_broken_row_of_csv_is_a_row() {
 fn a_broken_file_of_csv_says_what_is_wrong() {
     let error = |text: &[u8]| read("csv", text, &["email"]).err().unwrap().to_string();
     assert!(error(b"").contains("no header"));
+    assert!(error(b"\n\n").contains("no header"));
     assert!(error(b"id,name\n1,x\n").contains("no column `email`"));
-    assert!(error(b"email,email\n").contains("twice"));
+    assert!(error(b"email,email\n").contains("column 2"));
     assert!(error(b"\xff\xfee\0m\0").contains("UTF-16"));
     let mut endless = b"email\n\"".to_vec();
     endless.resize(3 * 1024 * 1024, b'x');
