@@ -47,6 +47,18 @@ impl KeyId {
         }
     }
 
+    /// What the file names of all keys of a tenant begin with. No tenant's name holds a dot, so none begins another's.
+    pub(crate) fn tenant_prefix(tenant: &str) -> Result<String, VaultError> {
+        Self::new(tenant, "", Purpose::Identity)?;
+        Ok(format!("{tenant}."))
+    }
+
+    /// The same, of all keys of a connection.
+    pub(crate) fn connection_prefix(tenant: &str, connection: &str) -> Result<String, VaultError> {
+        Self::new(tenant, connection, Purpose::File)?;
+        Ok(format!("{tenant}.{connection}."))
+    }
+
     /// The parts that every value under this key authenticates.
     pub(crate) fn context(&self, field: &str) -> Vec<u8> {
         let version = match self.purpose {
@@ -60,6 +72,12 @@ impl KeyId {
             &version.to_be_bytes(),
         ])
     }
+}
+
+/// Whether a file in the key store can be one of its keys; a folder like `lost+found` is not.
+pub(crate) fn is_file_name(text: &str) -> bool {
+    let mut parts = text.split('.');
+    text == crate::derive::ROOT || (parts.clone().count() > 1 && parts.all(is_name))
 }
 
 fn is_name(text: &str) -> bool {
