@@ -1,23 +1,40 @@
 //! The one way out: every request that Ferry makes to another host goes through here.
 //!
-//! A destination is a host name and nothing else: no scheme, port, path or address in any spelling. The name must be on
-//! the operator's list, is resolved once for each new connection, every address is classified, and the connection goes
-//! to a checked address. https with verification; no redirect is followed, so a key never travels to another host; no
-//! proxy is taken from the environment; time and size of answers are bounded.
+//! There is one policy for each purpose, and no field of a tenant chooses between them:
+//!
+//! - *destination*: a host name on the operator's list of suffixes; or, by an explicit development setting, a
+//!   simulator on loopback.
+//! - *webhook*: any host name.
+//! - *operator*: the exact origin that the operator configured (key sets, secret stores), which may be private.
+//!
+//! A tenant's field holds a host name and nothing else: no scheme, port, path or address in any spelling. The name is
+//! resolved once for each new connection, every address is classified, all are refused if one is not public, and the
+//! connection goes to a checked address, at port 443. For all purposes: https with verification (http for the
+//! operator's loopback alone); no redirect is followed, so a key never travels to another host; no proxy is taken from
+//! the environment; time and size of answers are bounded.
 
 mod address;
 mod client;
 mod host;
+mod origin;
+mod request;
 mod resolver;
 mod retry_after;
 
-pub use client::{Answer, Cause, DestinationClient, Request, SendError};
+pub use client::{DestinationClient, OperatorClient, WebhookClient};
 pub use host::{HostName, HostNameError};
+pub use origin::{OperatorOrigin, OriginError};
+pub use request::{Answer, Cause, Request, SendError};
 pub use retry_after::retry_after;
 
-use client::operator_client;
+use client::{Client, Connect};
+use http::{Method, StatusCode};
+use reqwest::dns::Resolve;
+use resolver::{DevelopmentResolver, GuardedResolver};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
+use url::Url;
 
 /// Suffixes of ActiveCampaign's hosts. The vendor does not promise that there are no others, so it is configuration.
 const DEFAULT_SUFFIXES: [&str; 2] = [".api-us1.com", ".activehosted.com"];
@@ -29,6 +46,8 @@ pub struct EgressConfig {
     pub allowed_suffixes: Vec<String>,
     /// Destinations on this machine, for development.
     pub development: Vec<DevelopmentDestination>,
+    /// Name servers for destinations and webhooks; the system's if there are none.
+    pub name_servers: Vec<SocketAddr>,
     /// Sent as `User-Agent`.
     pub user_agent: String,
 }
@@ -63,10 +82,11 @@ pub enum EgressError {
 #[error("`{0}` is not among the destinations that the operator of this service allows")]
 pub struct HostRefused(HostName);
 
-/// Makes clients for destinations.
+/// Makes clients. A clone shares the operator's connections.
 #[derive(Debug, Clone)]
 pub struct Egress {
     config: EgressConfig,
+    operator: reqwest::Client,
 }
 
 impl Default for EgressConfig {
@@ -74,6 +94,7 @@ impl Default for EgressConfig {
         Self {
             allowed_suffixes: DEFAULT_SUFFIXES.map(str::to_owned).to_vec(),
             development: Vec::new(),
+            name_servers: Vec::new(),
             user_agent: concat!("ferry/", env!("CARGO_PKG_VERSION")).to_owned(),
         }
     }
@@ -85,24 +106,69 @@ impl Egress {
         if let Some(outside) = config.development.iter().find(|destination| !destination.addr.ip().is_loopback()) {
             return Err(EgressError::NotLoopback(outside.host.clone()));
         }
-        let malformed = |suffix: &&String| !suffix.starts_with('.') || suffix.len() < 2;
+        let malformed = |suffix: &&String| !is_suffix(suffix);
         if let Some(suffix) = config.allowed_suffixes.iter().find(malformed) {
             return Err(EgressError::Suffix(suffix.clone()));
         }
-        Ok(Self { config })
+        let connect = Connect { user_agent: &config.user_agent, resolver: None, ca_pem: None, https_only: false };
+        let operator = connect.client().map_err(unmade)?;
+        Ok(Self { config, operator })
     }
 
     /// A client for one destination, if the operator allows it.
     pub fn destination(&self, host: &HostName) -> Result<DestinationClient, HostRefused> {
         let development = self.config.development.iter().find(|destination| destination.host == *host);
         let listed = self.config.allowed_suffixes.iter().any(|suffix| host.as_str().ends_with(suffix.as_str()));
-        if development.is_none() && !listed {
-            return Err(HostRefused(host.clone()));
-        }
-        DestinationClient::new(host, development, &self.config.user_agent).map_err(|error| {
+        let client = match development {
+            None if !listed => return Err(HostRefused(host.clone())),
+            None => self.guarded(host),
+            Some(development) => self.development(development),
+        };
+        client.map(DestinationClient).map_err(|error| {
             tracing::error!(%error, "a client for a destination cannot be made");
             HostRefused(host.clone())
         })
+    }
+
+    /// A client for a receiver of events, at any public host.
+    pub fn webhook(&self, host: &HostName) -> Result<WebhookClient, EgressError> {
+        self.guarded(host).map(WebhookClient)
+    }
+
+    /// A client for an origin that the operator configured; `ca_pem` replaces the system's authorities.
+    pub fn operator(&self, origin: &OperatorOrigin, ca_pem: Option<&str>) -> Result<OperatorClient, EgressError> {
+        let http = match ca_pem {
+            None => self.operator.clone(),
+            Some(_) => Connect { user_agent: &self.config.user_agent, resolver: None, ca_pem, https_only: true }
+                .client()
+                .map_err(unmade)?,
+        };
+        Ok(OperatorClient(Client { http, origin: origin.clone().into_url() }))
+    }
+
+    fn guarded(&self, host: &HostName) -> Result<Client, EgressError> {
+        let resolver = Arc::new(GuardedResolver::new(self.config.name_servers.clone()));
+        self.named(host, None, resolver, None)
+    }
+
+    fn development(&self, destination: &DevelopmentDestination) -> Result<Client, EgressError> {
+        let DevelopmentDestination { host, addr, ca_pem } = destination;
+        let resolver = Arc::new(DevelopmentResolver { host: host.as_str().to_owned(), addr: *addr });
+        self.named(host, Some(addr.port()), resolver, Some(ca_pem))
+    }
+
+    fn named(
+        &self,
+        host: &HostName,
+        port: Option<u16>,
+        resolver: Arc<dyn Resolve>,
+        ca_pem: Option<&str>,
+    ) -> Result<Client, EgressError> {
+        let text = port.map_or_else(|| format!("https://{host}/"), |port| format!("https://{host}:{port}/"));
+        let origin = Url::parse(&text).map_err(|error| EgressError::Client(error.to_string()))?;
+        let resolver = Some(resolver);
+        let connect = Connect { user_agent: &self.config.user_agent, resolver, ca_pem, https_only: true };
+        Ok(Client { http: connect.client().map_err(unmade)?, origin })
     }
 
     /// Whether every allowed destination is on this machine.
@@ -118,8 +184,21 @@ impl Egress {
         max_bytes: usize,
         deadline: Duration,
     ) -> Result<bytes::Bytes, SendError> {
-        operator_client(url, &self.config.user_agent)?.get(max_bytes, deadline).await
+        let invalid = SendError::NotSent(Cause::Invalid);
+        let (origin, path_and_query) = OperatorOrigin::split(url).map_err(|_| invalid)?;
+        let client = self.operator(&origin, None).map_err(|_| invalid)?;
+        let request = Request::new(Method::GET, path_and_query, deadline).answer_limit(max_bytes);
+        let answer = client.send(request).await?;
+        if answer.status == StatusCode::OK { Ok(answer.body) } else { Err(SendError::Unknown(Cause::Broken)) }
     }
+}
+
+fn is_suffix(text: &str) -> bool {
+    text.starts_with('.') && HostName::parse(&format!("a{text}")).is_ok_and(|name| name.as_str()[1..] == *text)
+}
+
+fn unmade(error: reqwest::Error) -> EgressError {
+    EgressError::Client(error.to_string())
 }
 
 #[cfg(test)]
