@@ -32,6 +32,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let descriptors = protox::compile(&files, [root, vendor.as_path()])?;
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
     std::fs::write(out.join("ferry.bin"), descriptors.encode_to_vec())?;
+    let ours = descriptors.file.iter().filter(|file| file.package() == "ferry.v1");
+    let methods: Vec<String> = ours
+        .flat_map(|file| &file.service)
+        .flat_map(|service| service.method.iter().map(|method| format!("{}/{}", service.name(), method.name())))
+        .collect();
+    std::fs::write(out.join("methods.rs"), format!("&{methods:?}"))?;
     tonic_prost_build::configure()
         .extern_path(".google.rpc.Status", "::tonic_types::Status")
         .skip_debug(HIDDEN)

@@ -1,6 +1,7 @@
 //! The database's schema, as steps that are taken once each, in order. The rules for a step are in `README.md`.
 
 mod m20261101_000001_initial;
+mod m20261125_000001_access;
 
 use sea_orm_migration::prelude::*;
 
@@ -12,6 +13,6 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m20261101_000001_initial::Migration)]
+        vec![Box::new(m20261101_000001_initial::Migration), Box::new(m20261125_000001_access::Migration)]
     }
 }

@@ -1,23 +1,24 @@
 //! Connections.
 
-use crate::control::{call_failure, key_id, vault_failure};
+use crate::control::{call_failure, key_id};
 use crate::page::{PageRequest, Query};
+use crate::secret::GivenSecret;
 use crate::tenant::{display_name, parse_tenant};
 use crate::{Control, etag};
 use ferry_destinations::{DestinationDescriptor, descriptor, descriptors};
 use ferry_domain::authz::action::{
     BindExportUser, CreateConnection, DeleteConnection, GetConnection, ListConnections, ListDestinationTypes,
-    UpdateConnection, VerifyConnection,
+    VerifyConnection,
 };
-use ferry_domain::authz::{Actor, permit};
+use ferry_domain::authz::{Actor, may_ask, permit};
 use ferry_domain::consent::{self, ConsentError};
 use ferry_domain::{
     Connection, ConnectionAccess, ConnectionId, ConnectionName, ConnectionState, Consent, Error, Reason, Result,
-    TenantName, Violations, limits,
+    TenantId, Violations,
 };
 use ferry_egress::HostName;
-use ferry_store::{ConnectionChange, Listed, NewConnection, SealedSecret};
-use ferry_vault::Purpose;
+use ferry_store::{Listed, NewConnection, Verdict};
+use ferry_vault::{Purpose, Vault};
 use serde::Serialize;
 
 /// A connection as a caller wrote it. Holds a key, so it cannot be printed.
@@ -88,9 +89,6 @@ pub struct DeleteConnectionCommand {
     pub request_id: String,
 }
 
-const PATHS: [&str; 5] =
-    ["display_name", "access", "consent", "settings.activecampaign.host", "settings.activecampaign.api_key"];
-
 impl Control {
     /// Stores a connection. Nothing is stored unless everything is right, consent and credentials included.
     pub async fn create_connection(&self, actor: &Actor, command: CreateConnectionCommand) -> Result<Connection> {
@@ -100,13 +98,14 @@ impl Control {
         } else {
             command.connection_id.clone()
         };
+        may_ask::<CreateConnection>(actor, &parent.tenant, &parent)?;
         let id = ConnectionId::parse(&id);
-        let anywhere = TenantTarget::name(&parent, id.as_ref().ok())?;
-        permit::<CreateConnection>(actor, anywhere)?.spend();
         let mut violations = Violations::new();
         let id = violations.check("connection_id", id);
-        let checked = self.check_new(actor, &command.connection, &mut violations);
-        let (Some(connection), Some(consent)) = (id, checked) else { return Err(violations.into_error()) };
+        let checked = self.check_new(actor, &parent.tenant, &command.connection, &mut violations);
+        let (Some(connection), Some((secret, consent))) = (id, checked) else {
+            return Err(violations.into_error());
+        };
         violations.into_result()?;
         let write = self.write(&command.request_id, &command)?;
         let name = ConnectionName { tenant: parent.tenant, connection };
@@ -114,7 +113,7 @@ impl Control {
         let host = input.host.to_ascii_lowercase();
         let mut state = ConnectionState::Unverified;
         if !command.skip_verification {
-            self.try_credentials(&host, input.api_key.as_bytes()).await?;
+            self.try_credentials(&name.tenant, &host, &secret).await?;
             state = ConnectionState::Ready;
         }
         let uid = uuid::Uuid::new_v4().to_string();
@@ -124,15 +123,15 @@ impl Control {
             return Ok(not_stored(name, input, access, consent, state, actor));
         }
         // Keys first: an unused key file is harmless, a row without its key is not.
-        let sealed_secret = self.seal_key(&tenant, &uid, 1, input.api_key.as_bytes())?;
-        self.vault().ensure_key(&key_id(&tenant, &uid, Purpose::File)?).map_err(vault_failure)?;
-        self.vault().ensure_key(&key_id(&tenant, "", Purpose::Identity)?).map_err(vault_failure)?;
+        let secret = self.store_secret(&tenant, &uid, 1, secret).await?;
+        let (file, identity) = (key_id(&tenant, &uid, Purpose::File)?, key_id(&tenant, "", Purpose::Identity)?);
+        self.keys(move |vault| vault.ensure_key(&file).and_then(|()| vault.ensure_key(&identity))).await?;
         let new = NewConnection {
             uid: uid.clone(),
             display_name: input.display_name,
             destination_type: input.destination_type,
             host,
-            sealed_secret,
+            secret,
             access,
             consent,
             run_as: actor.subject().to_owned(),
@@ -142,12 +141,23 @@ impl Control {
             .granted(|store| Ok(store.connection_create(permit::<CreateConnection>(actor, name)?, new, write)))?
             .await;
         if !stored.as_ref().is_ok_and(|connection| connection.uid == uid) {
-            self.destroy_keys(&tenant, &uid, 1)?;
+            let gone = matches!(&stored, Err(Error::NotFound { kind: "tenant", .. }));
+            // A tenant that was removed meanwhile must not get a key back.
+            let unused = move |vault: &Vault| {
+                if gone { vault.destroy_tenant(&tenant) } else { vault.destroy_connection(&tenant, &uid) }
+            };
+            self.keys(unused).await?;
         }
         stored
     }
 
-    fn check_new(&self, actor: &Actor, input: &ConnectionInput, violations: &mut Violations) -> Option<Consent> {
+    fn check_new(
+        &self,
+        actor: &Actor,
+        tenant: &TenantId,
+        input: &ConnectionInput,
+        violations: &mut Violations,
+    ) -> Option<(GivenSecret, Consent)> {
         display_name("connection.display_name", &input.display_name, violations);
         let Some(kind) = descriptor(&input.destination_type) else {
             let known: Vec<&str> = descriptors().iter().map(|descriptor| descriptor.id).collect();
@@ -155,28 +165,24 @@ impl Control {
             return None;
         };
         self.check_host(&input.host, violations);
-        if !input.secret_reference.is_empty() {
-            let text = "is not supported yet; give the key itself in api_key";
-            violations.add_because(Reason::NotImplemented, "connection.settings.activecampaign.secret_reference", text);
-        } else {
-            check_key(&input.api_key, violations);
-        }
-        self.check_consent(actor, kind, input.consent.as_ref(), violations)
+        let secret = self.given_secret(tenant, input, violations);
+        let consent = self.check_consent(actor, kind, input.consent.as_ref(), violations);
+        secret.zip(consent)
     }
 
-    fn check_host(&self, host: &str, violations: &mut Violations) {
+    pub(crate) fn check_host(&self, host: &str, violations: &mut Violations) {
         const FIELD: &str = "connection.settings.activecampaign.host";
         match HostName::parse(host) {
             Err(error) => violations.add(FIELD, error.to_string()),
             Ok(host) => {
-                if let Err(refused) = self.0.egress.destination(&host) {
+                if let Err(refused) = self.parts.egress.destination(&host) {
                     violations.add_because(Reason::HostNotAllowed, FIELD, refused.to_string());
                 }
             }
         }
     }
 
-    fn check_consent(
+    pub(crate) fn check_consent(
         &self,
         actor: &Actor,
         kind: &DestinationDescriptor,
@@ -201,10 +207,12 @@ impl Control {
         }
     }
 
-    async fn try_credentials(&self, host: &str, key: &[u8]) -> Result<()> {
+    async fn try_credentials(&self, tenant: &TenantId, host: &str, secret: &GivenSecret) -> Result<()> {
+        let _probe = self.probes.begin(tenant)?;
+        let key = self.given_value(tenant, secret).await?;
         let answer = self.destination_with(host, key)?.verify().await;
         answer.map(|_| ()).map_err(|error| {
-            let (reason, message) = call_failure(&error, host);
+            let (reason, message) = call_failure(&error, &format!("`{host}`"));
             Error::precondition(reason, "DESTINATION", host, message)
         })
     }
@@ -232,69 +240,6 @@ impl Control {
         Ok((listed, token))
     }
 
-    /// Changes a connection.
-    pub async fn update_connection(&self, actor: &Actor, command: UpdateConnectionCommand) -> Result<Connection> {
-        let name = parse("connection.name", &command.name)?;
-        permit::<UpdateConnection>(actor, name.clone())?.spend();
-        let mut violations = Violations::new();
-        if command.etag.is_empty() {
-            violations.add("connection.etag", "is required; send the one that was read");
-        }
-        let seen_version = etag::parse("connection.etag", &command.etag, &mut violations);
-        let paths = populated(&command, &mut violations);
-        let has = |path: &str| paths.contains(&path);
-        let input = &command.connection;
-        let (new_host, new_key) = (has(PATHS[3]), has(PATHS[4]) && !input.api_key.is_empty());
-        if has(PATHS[0]) {
-            display_name("connection.display_name", &input.display_name, &mut violations);
-        }
-        if new_host {
-            self.check_host(&input.host, &mut violations);
-        }
-        if new_key {
-            check_key(&input.api_key, &mut violations);
-        }
-        let found =
-            self.granted(|store| Ok(store.connection_get(permit::<GetConnection>(actor, name.clone())?)))?.await?;
-        let host = input.host.to_ascii_lowercase();
-        let moves = new_host && host != found.host;
-        if moves && !new_key {
-            violations.add("connection.settings.activecampaign.api_key", "must be given anew with a new host");
-        }
-        let consent = match (has(PATHS[2]), descriptor(&found.destination_type)) {
-            (true, Some(kind)) => self.check_consent(actor, kind, input.consent.as_ref(), &mut violations),
-            _ => None,
-        };
-        violations.into_result()?;
-        let write = self.write(&command.request_id, &command)?;
-        let secret = match new_key && !command.validate_only {
-            false => None,
-            true => {
-                let version = found.secret_version + 1;
-                let sealed = self.seal_key(name.tenant.as_str(), &found.uid, version, input.api_key.as_bytes())?;
-                Some(SealedSecret { version, sealed })
-            }
-        };
-        let change = ConnectionChange {
-            seen_version: seen_version.unwrap_or_default(),
-            display_name: has(PATHS[0]).then(|| input.display_name.clone()),
-            access: has(PATHS[1]).then_some(input.access).flatten(),
-            consent,
-            host: moves.then_some(host),
-            secret,
-            state: new_key.then_some(ConnectionState::Unverified),
-        };
-        if command.validate_only {
-            return if change.seen_version == found.version {
-                Ok(found)
-            } else {
-                Err(Error::Aborted { name: name.to_string() })
-            };
-        }
-        self.granted(|store| Ok(store.connection_update(permit::<UpdateConnection>(actor, name)?, change, write)))?
-            .await
-    }
-
     /// Makes the caller the export user.
     pub async fn bind_export_user(
         &self,
@@ -315,20 +260,27 @@ impl Control {
     /// Asks the destination whether it takes the credentials, and notes the answer. `None` says that it does.
     pub async fn verify_connection(&self, actor: &Actor, name: &str) -> Result<(Connection, Option<Reason>)> {
         let name = parse("name", name)?;
-        let (connection, sealed) = self
+        let (connection, secret) = self
             .granted(|store| Ok(store.connection_credentials(permit::<VerifyConnection>(actor, name.clone())?)))?
             .await?;
-        let outcome = self.destination(&connection, &sealed)?.verify().await;
-        let reason = outcome.err().map(|error| call_failure(&error, &connection.host).0);
-        let state = match reason {
-            None => ConnectionState::Ready,
-            Some(Reason::CredentialsRefused | Reason::AccountLapsed) => ConnectionState::NeedsAttention,
-            // A host that cannot be reached says nothing about the key.
-            Some(_) => connection.state,
+        let _probe = self.probes.begin(&name.tenant)?;
+        let reason = match self.destination(&connection, &secret).await {
+            Ok(destination) => destination.verify().await.err().map(|error| call_failure(&error, &connection.host).0),
+            Err(Error::FailedPrecondition { reason, .. }) => Some(reason),
+            Err(error) => return Err(error),
         };
+        let about = match reason {
+            None => Verdict::Taken,
+            Some(reason @ (Reason::CredentialsRefused | Reason::AccountLapsed | Reason::SecretUnavailable)) => {
+                Verdict::Refused(reason)
+            }
+            // A host that cannot be reached says nothing about the key.
+            Some(_) => Verdict::Nothing,
+        };
+        let verdict = (about, connection.secret_version);
         let write = self.write("", &())?;
         let stored = self
-            .granted(|store| Ok(store.connection_verified(permit::<VerifyConnection>(actor, name)?, state, write)))?
+            .granted(|store| Ok(store.connection_verified(permit::<VerifyConnection>(actor, name)?, verdict, write)))?
             .await?;
         Ok((stored, reason))
     }
@@ -344,18 +296,16 @@ impl Control {
         let seen = etag::parse("etag", &command.etag, &mut violations);
         violations.into_result()?;
         let write = self.write(&command.request_id, &command)?;
-        let removed = self
-            .granted(|store| Ok(store.connection_delete(permit::<DeleteConnection>(actor, name)?, seen, write)))?
-            .await?;
-        self.destroy_keys(removed.name.tenant.as_str(), &removed.uid, removed.secret_version)?;
-        Ok(removed)
-    }
-
-    fn destroy_keys(&self, tenant: &str, uid: &str, secret_version: u32) -> Result<()> {
-        for version in 1..=secret_version {
-            self.vault().destroy(&key_id(tenant, uid, Purpose::Secret { version })?).map_err(vault_failure)?;
-        }
-        self.vault().destroy(&key_id(tenant, uid, Purpose::File)?).map_err(vault_failure)
+        let removing =
+            self.granted(|store| Ok(store.connection_delete(permit::<DeleteConnection>(actor, name)?, seen, write)))?;
+        let control = self.clone();
+        self.to_its_end(async move {
+            let removed = removing.await?;
+            let (tenant, uid) = (removed.name.tenant.as_str().to_owned(), removed.uid.clone());
+            control.keys(move |vault| vault.destroy_connection(&tenant, &uid)).await?;
+            Ok(removed)
+        })
+        .await
     }
 
     /// What kinds of destinations there are.
@@ -363,18 +313,6 @@ impl Control {
         let name = parse_tenant("parent", parent)?;
         permit::<ListDestinationTypes>(actor, name)?.spend();
         Ok(descriptors())
-    }
-}
-
-/// A name to ask the policy about, even where the id that the caller chose is none.
-struct TenantTarget;
-
-impl TenantTarget {
-    fn name(parent: &TenantName, id: Option<&ConnectionId>) -> Result<ConnectionName> {
-        let anything =
-            || ConnectionId::parse("anything").map_err(|error| Error::invalid("connection_id", error.to_string()));
-        let connection = id.cloned().map_or_else(anything, Ok)?;
-        Ok(ConnectionName { tenant: parent.tenant.clone(), connection })
     }
 }
 
@@ -393,11 +331,13 @@ fn not_stored(
         display_name: input.display_name,
         destination_type: input.destination_type,
         host: input.host.to_ascii_lowercase(),
+        secret_reference: (!input.secret_reference.is_empty()).then_some(input.secret_reference),
         secret_version: 1,
         secret_set_time: consent.accept_time,
         access,
         run_as: actor.subject().to_owned(),
         state,
+        attention: None,
         generation: 1,
         version: 0,
         create_time: consent.accept_time,
@@ -406,32 +346,8 @@ fn not_stored(
     }
 }
 
-fn parse(field: &str, text: &str) -> Result<ConnectionName> {
+pub(crate) fn parse(field: &str, text: &str) -> Result<ConnectionName> {
     ConnectionName::parse(text).map_err(|error| Error::invalid(field, error.to_string()))
-}
-
-fn check_key(key: &str, violations: &mut Violations) {
-    let visible = key.bytes().all(|byte| byte.is_ascii_graphic());
-    if key.is_empty() || key.len() > limits::API_KEY_BYTES || !visible {
-        let text = format!("must have 1 to {} visible ASCII characters", limits::API_KEY_BYTES);
-        violations.add("connection.settings.activecampaign.api_key", text);
-    }
-}
-
-/// Which values an update changes.
-fn populated(command: &UpdateConnectionCommand, violations: &mut Violations) -> Vec<&'static str> {
-    let input = &command.connection;
-    if command.update_mask.is_empty() {
-        let set = [
-            !input.display_name.is_empty(),
-            input.access.is_some(),
-            input.consent.is_some(),
-            !input.host.is_empty(),
-            !input.api_key.is_empty(),
-        ];
-        return PATHS.into_iter().zip(set).filter(|(_, set)| *set).map(|(path, _)| path).collect();
-    }
-    mask(&command.update_mask, &PATHS, violations)
 }
 
 /// Fields that only the service sets: naming them in a mask changes nothing.

@@ -1,25 +1,19 @@
 //! Exports.
 
 use crate::connection::mask;
-use crate::control::call_failure;
+use crate::export_check::check;
 use crate::page::{PageRequest, Query};
-use crate::segment::blocking;
 use crate::tenant::{display_name, parse_tenant};
 use crate::{Control, etag, filter};
-use ferry_destinations::activecampaign::CallError;
 use ferry_domain::authz::action::{
-    CreateExport, DeleteExport, GetExport, ListExports, PlanExport, RunExport, UpdateExport, ValidateExport,
+    CreateExport, DeleteExport, GetExport, ListExports, PlanExport, RunExport, UpdateExport,
 };
-use ferry_domain::authz::{Actor, ExportTarget, NewExport, Permit, permit};
-use ferry_domain::export::DestinationField;
+use ferry_domain::authz::{Action, Actor, ExportTarget, NewExport, Permit, may_ask, permit};
 use ferry_domain::{
-    ConnectionName, Error, Export, ExportId, ExportName, ExportSettings, FieldMapping, LeavePolicy, Reason, Result,
-    Run, RunId, Schedule, SegmentId, SegmentName, TenantId, Trigger, Violations, limits,
+    ConnectionName, Error, Export, ExportId, ExportName, LeavePolicy, Result, Run, RunId, Schedule, Trigger, Violations,
 };
-use ferry_segments::Catalogue;
 use ferry_store::{ExportChange, ExportView, Listed, NewExportRow, NewRun};
 use serde::Serialize;
-use std::time::Duration;
 
 /// An export as a caller wrote it; what is missing was not set.
 #[derive(Serialize, Default)]
@@ -96,36 +90,15 @@ pub struct Permissions {
     pub run: bool,
 }
 
-/// What a run would meet.
-#[derive(Debug, Clone, Default)]
-pub struct Validation {
-    /// The list's name.
-    pub list_name: String,
-    /// What may go wrong.
-    pub warnings: Vec<String>,
-    /// Members of all segments, where known.
-    pub member_count: Option<u64>,
-    /// At the documented limits.
-    pub estimated_duration: Option<Duration>,
-    /// What would make it fail.
-    pub problems: Vec<(Reason, String)>,
-}
-
-const PATHS: [&str; 6] = ["display_name", "segments", "settings", "field_mappings", "leave_policy", "schedule"];
-
-/// The checked parts of an input.
-struct Checked {
-    segments: Option<Vec<SegmentId>>,
-    settings: Option<ExportSettings>,
-    field_mappings: Option<Vec<FieldMapping>>,
-    leave_policy: Option<LeavePolicy>,
-    schedule: Option<Schedule>,
-}
+/// Values of an export that can change.
+pub(crate) const PATHS: [&str; 6] =
+    ["display_name", "segments", "settings", "field_mappings", "leave_policy", "schedule"];
 
 impl Control {
     /// Stores an export. Saving never runs it.
     pub async fn create_export(&self, actor: &Actor, command: CreateExportCommand) -> Result<ExportView> {
         let parent = parse_tenant("parent", &command.parent)?;
+        may_ask::<CreateExport>(actor, &parent.tenant, &parent)?;
         let connection = ConnectionName::parse(&command.export.connection)
             .map_err(|error| Error::invalid("export.connection", error.to_string()))?;
         if connection.tenant != parent.tenant {
@@ -194,7 +167,7 @@ impl Control {
     /// Changes an export. Saving never runs it.
     pub async fn update_export(&self, actor: &Actor, command: UpdateExportCommand) -> Result<ExportView> {
         let name = parse("export.name", &command.name)?;
-        let target = self.target(actor, &name).await?;
+        let target = self.target::<UpdateExport>(actor, &name).await?;
         permit::<UpdateExport>(actor, target.clone())?.spend();
         let mut violations = Violations::new();
         let seen_version = etag::parse("export.etag", &command.etag, &mut violations);
@@ -225,7 +198,7 @@ impl Control {
     /// Removes an export. What is at the destination stays there.
     pub async fn delete_export(&self, actor: &Actor, name: &str, seen: &str, request_id: &str) -> Result<()> {
         let name = parse("name", name)?;
-        let target = self.target(actor, &name).await?;
+        let target = self.target::<DeleteExport>(actor, &name).await?;
         permit::<DeleteExport>(actor, target.clone())?.spend();
         let mut violations = Violations::new();
         let seen = etag::parse("etag", seen, &mut violations);
@@ -234,40 +207,10 @@ impl Control {
         self.granted(|store| Ok(store.export_delete(permit::<DeleteExport>(actor, target)?, seen, write)))?.await
     }
 
-    /// Asks the destination and the segments what a run would meet.
-    pub async fn validate_export(&self, actor: &Actor, name: &str) -> Result<Validation> {
-        let name = parse("name", name)?;
-        let target = self.target(actor, &name).await?;
-        let found =
-            self.granted(|store| Ok(store.export_credentials(permit::<ValidateExport>(actor, target)?)))?.await?;
-        let destination = self.destination(&found.connection, &found.sealed_secret)?;
-        let mut validation = Validation::default();
-        let host = &found.connection.host;
-        let ExportSettings::Activecampaign { list_id, .. } = found.export.settings;
-        match destination.list(list_id).await {
-            Ok(Some(list_name)) => validation.list_name = list_name,
-            Ok(None) => {
-                validation.problems.push((Reason::ListNotFound, format!("list {list_id} does not exist at `{host}`")));
-            }
-            Err(error) => validation.problems.push(call_failure(&error, host)),
-        }
-        let custom = custom_fields(&found.export);
-        if !custom.is_empty() && validation.problems.is_empty() {
-            check_fields(destination.fields().await, &custom, host, &mut validation);
-        }
-        let catalogue = self.catalogue(&name.tenant).await?;
-        let export = found.export;
-        blocking(move || {
-            check_segments(&catalogue, &export, &mut validation);
-            validation
-        })
-        .await
-    }
-
     /// Queues a run that ends once planned.
     pub async fn plan_export(&self, actor: &Actor, name: &str, request_id: &str) -> Result<Run> {
         let name = parse("name", name)?;
-        let target = self.target(actor, &name).await?;
+        let target = self.target::<PlanExport>(actor, &name).await?;
         let permit: Permit<PlanExport> = permit(actor, target)?;
         let write = self.write(request_id, &name.to_string())?;
         let new = NewRun { id: new_run_id()?, trigger: Trigger::OnDemand, full_resync: false };
@@ -277,7 +220,7 @@ impl Control {
     /// Queues a run.
     pub async fn run_export(&self, actor: &Actor, command: RunExportCommand) -> Result<Run> {
         let name = parse("name", &command.name)?;
-        let target = self.target(actor, &name).await?;
+        let target = self.target::<RunExport>(actor, &name).await?;
         permit::<RunExport>(actor, target.clone())?.spend();
         if !command.plan.is_empty() {
             return Err(Error::Unimplemented("ExportService/RunExport with plan"));
@@ -305,13 +248,14 @@ impl Control {
     }
 
     /// The export with what its permissions depend on.
-    async fn target(&self, actor: &Actor, name: &ExportName) -> Result<ExportTarget> {
+    pub(crate) async fn target<A: Action>(&self, actor: &Actor, name: &ExportName) -> Result<ExportTarget> {
+        may_ask::<A>(actor, &name.tenant, name)?;
         let view = self.granted(|store| Ok(store.export_get(permit::<GetExport>(actor, name.clone())?)))?.await?;
         Ok(ExportTarget { name: name.clone(), access: view.access(), version: view.export.version })
     }
 }
 
-fn parse(field: &str, text: &str) -> Result<ExportName> {
+pub(crate) fn parse(field: &str, text: &str) -> Result<ExportName> {
     ExportName::parse(text).map_err(|error| Error::invalid(field, error.to_string()))
 }
 
@@ -333,195 +277,6 @@ fn populated(command: &UpdateExportCommand, violations: &mut Violations) -> Vec<
         input.schedule.is_some(),
     ];
     PATHS.into_iter().zip(set).filter(|(_, set)| *set).map(|(path, _)| path).collect()
-}
-
-/// Checks what `paths` name; all that is wrong comes back at once.
-async fn check(
-    input: &ExportInput,
-    paths: &[&str],
-    tenant: &TenantId,
-    catalogue: Catalogue,
-    mut violations: Violations,
-) -> Result<Checked> {
-    let has = |path: &str| paths.contains(&path);
-    let segments = has(PATHS[1]).then(|| check_names(&input.segments, tenant, &catalogue, &mut violations));
-    let settings = has(PATHS[2]).then(|| check_settings(input.settings.as_ref(), &mut violations)).flatten();
-    let mappings = has(PATHS[3]).then(|| check_mappings(&input.field_mappings, &mut violations));
-    let leave_policy = input.leave_policy.clone().filter(|_| has(PATHS[4]));
-    if leave_policy.as_ref().is_some_and(|policy| *policy != LeavePolicy::Keep) {
-        violations.add_because(Reason::NotImplemented, "export.leave_policy", "only `keep` is supported yet");
-    }
-    let schedule = input.schedule.clone().filter(|_| has(PATHS[5]));
-    if matches!(schedule, Some(Schedule::Own { .. })) {
-        let text = "a recurrence is not supported yet; take with_refresh or off";
-        violations.add_because(Reason::NotImplemented, "export.schedule", text);
-    }
-    if let (Some(segments), Some(mappings)) = (&segments, &mappings) {
-        for problem in missing_columns(catalogue, segments.clone(), mappings.clone()).await? {
-            violations.add_because(Reason::ColumnNotFound, "export.field_mappings", problem);
-        }
-    }
-    violations.into_result()?;
-    Ok(Checked { segments, settings, field_mappings: mappings, leave_policy, schedule })
-}
-
-fn check_names(
-    names: &[String],
-    tenant: &TenantId,
-    catalogue: &Catalogue,
-    violations: &mut Violations,
-) -> Vec<SegmentId> {
-    if names.is_empty() || names.len() > limits::SEGMENTS_PER_EXPORT {
-        violations.add("export.segments", format!("must name 1 to {} segments", limits::SEGMENTS_PER_EXPORT));
-    }
-    let mut ids: Vec<SegmentId> = Vec::with_capacity(names.len());
-    for (position, text) in names.iter().enumerate() {
-        let field = format!("export.segments[{position}]");
-        let Some(name) = violations.check(&field, SegmentName::parse(text)) else { continue };
-        let entry = catalogue.segment(name.segment.as_str()).filter(|_| name.tenant == *tenant);
-        match entry.map(ferry_segments::SegmentEntry::kind) {
-            None => violations.add_because(Reason::SegmentNotFound, field, "is no segment of this tenant"),
-            Some(ferry_segments::SegmentKind::Account) => {
-                violations.add(field, "is a segment of accounts; only people have an e-mail address");
-            }
-            Some(ferry_segments::SegmentKind::Profile) if ids.contains(&name.segment) => {
-                violations.add(field, "is named twice");
-            }
-            Some(ferry_segments::SegmentKind::Profile) => ids.push(name.segment),
-        }
-    }
-    ids
-}
-
-fn check_settings(settings: Option<&(String, Option<bool>)>, violations: &mut Violations) -> Option<ExportSettings> {
-    let Some((list, exclude)) = settings else {
-        violations.add("export.settings.activecampaign", "is required");
-        return None;
-    };
-    match list.parse::<u32>() {
-        Ok(list_id) if list_id > 0 => {
-            Some(ExportSettings::Activecampaign { list_id, exclude_automations: exclude.unwrap_or(true) })
-        }
-        _ => {
-            violations.add("export.settings.activecampaign.list_id", "must be the number of a list, like 3");
-            None
-        }
-    }
-}
-
-fn check_mappings(mappings: &[(String, String)], violations: &mut Violations) -> Vec<FieldMapping> {
-    let mut checked: Vec<FieldMapping> = Vec::with_capacity(mappings.len());
-    if mappings.len() > limits::FIELD_MAPPINGS_PER_EXPORT {
-        let text = format!("must have at most {} entries", limits::FIELD_MAPPINGS_PER_EXPORT);
-        violations.add("export.field_mappings", text);
-    }
-    for (position, (field, column)) in mappings.iter().enumerate() {
-        let path = format!("export.field_mappings[{position}]");
-        let Some(destination_field) = DestinationField::parse(field) else {
-            let text = "must be email, first_name, last_name, phone, or the number of a custom field";
-            violations.add(format!("{path}.destination_field"), text);
-            continue;
-        };
-        if column.is_empty() || column.len() > limits::COLUMN_NAME_BYTES {
-            let text = format!("must have 1 to {} bytes", limits::COLUMN_NAME_BYTES);
-            violations.add(format!("{path}.profile_column"), text);
-        }
-        if checked.iter().any(|other| other.destination_field == destination_field) {
-            violations.add(format!("{path}.destination_field"), "is mapped twice");
-        }
-        checked.push(FieldMapping { destination_field, profile_column: column.clone() });
-    }
-    if !checked.iter().any(|mapping| mapping.destination_field == DestinationField::Email) {
-        violations.add("export.field_mappings", "must map `email`");
-    }
-    checked
-}
-
-/// Mapped columns that a segment lacks. A segment that cannot be read now is left to the run.
-async fn missing_columns(
-    catalogue: Catalogue,
-    segments: Vec<SegmentId>,
-    mappings: Vec<FieldMapping>,
-) -> Result<Vec<String>> {
-    blocking(move || {
-        let mut problems = Vec::new();
-        for id in &segments {
-            let Some(Ok(columns)) = catalogue.segment(id.as_str()).map(ferry_segments::SegmentEntry::columns) else {
-                continue;
-            };
-            for mapping in &mappings {
-                let found = columns.iter().any(|column| column.mappable && column.name == mapping.profile_column);
-                if !found {
-                    problems
-                        .push(format!("segment `{id}` has no column `{}` that can be mapped", mapping.profile_column));
-                }
-            }
-        }
-        problems
-    })
-    .await
-}
-
-fn custom_fields(export: &Export) -> Vec<u32> {
-    let number = |mapping: &FieldMapping| match mapping.destination_field {
-        DestinationField::Custom(number) => Some(number),
-        DestinationField::Email
-        | DestinationField::FirstName
-        | DestinationField::LastName
-        | DestinationField::Phone => None,
-    };
-    export.field_mappings.iter().filter_map(number).collect()
-}
-
-fn check_fields(
-    found: std::result::Result<Vec<(u32, String)>, CallError>,
-    custom: &[u32],
-    host: &str,
-    validation: &mut Validation,
-) {
-    match found {
-        Ok(fields) => {
-            for number in custom.iter().filter(|number| !fields.iter().any(|(id, _)| id == *number)) {
-                let text = format!("custom field {number} does not exist at `{host}`");
-                validation.problems.push((Reason::FieldNotFound, text));
-            }
-        }
-        Err(error) => validation.problems.push(call_failure(&error, host)),
-    }
-}
-
-fn check_segments(catalogue: &Catalogue, export: &Export, validation: &mut Validation) {
-    let mut members = Some(0);
-    for id in &export.segments {
-        let Some(entry) = catalogue.segment(id.as_str()) else {
-            validation.problems.push((Reason::SegmentNotFound, format!("segment `{id}` is not in the catalogue")));
-            continue;
-        };
-        members = members.zip(entry.member_count()).map(|(sum, count)| sum + count);
-        let columns = match entry.columns() {
-            Ok(columns) => columns,
-            Err(error) => {
-                validation.problems.push((Reason::SegmentUnreadable, format!("segment `{id}`: {error}")));
-                continue;
-            }
-        };
-        for mapping in &export.field_mappings {
-            if !columns.iter().any(|column| column.mappable && column.name == mapping.profile_column) {
-                let text = format!("segment `{id}` has no column `{}`", mapping.profile_column);
-                validation.problems.push((Reason::ColumnNotFound, text));
-            }
-        }
-    }
-    validation.member_count = members;
-    if let Some(members) = members {
-        let minutes = members.div_ceil(250) as f64 / 98.5;
-        validation.estimated_duration = Some(Duration::from_secs_f64(minutes * 60.0));
-        if members > limits::PROFILES_PER_RUN {
-            let text =
-                format!("{members} members; a run carries at most {} and would be skipped", limits::PROFILES_PER_RUN);
-            validation.warnings.push(text);
-        }
-    }
 }
 
 /// What a valid request would have stored.

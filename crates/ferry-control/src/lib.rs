@@ -4,15 +4,22 @@
 //! then makes one store transaction. It knows neither the wire nor the engine.
 
 pub mod connection;
+mod connection_update;
 mod control;
 pub mod etag;
 pub mod export;
+mod export_check;
+pub mod export_validate;
 mod filter;
 mod page;
+mod principal;
+mod probe;
 mod request;
 pub mod run;
+mod secret;
 pub mod segment;
 pub mod tenant;
+mod unbuilt;
 
 pub use control::{Control, ControlParts};
 pub use page::PageRequest;

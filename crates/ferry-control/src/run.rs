@@ -1,11 +1,11 @@
 //! Runs.
 
 use crate::Control;
-use crate::control::{key_id, vault_failure};
+use crate::control::key_id;
 use crate::page::{PageRequest, Query};
 use crate::segment::blocking;
 use ferry_domain::authz::action::{CancelRun, GetRun, ListRejectedProfiles, ListRuns};
-use ferry_domain::authz::{Actor, RunTarget, permit};
+use ferry_domain::authz::{Action, Actor, RunTarget, may_ask, permit};
 use ferry_domain::name::RunParent;
 use ferry_domain::{Error, Reason, Result, Run, RunName};
 use ferry_segments::layout::RunFile;
@@ -34,7 +34,7 @@ impl Control {
     /// Stops a run before its next request.
     pub async fn cancel_run(&self, actor: &Actor, name: &str, request_id: &str) -> Result<Run> {
         let name = parse("name", name)?;
-        let target = self.run_target(actor, &name).await?;
+        let target = self.run_target::<CancelRun>(actor, &name).await?;
         permit::<CancelRun>(actor, target.clone())?.spend();
         let write = self.write(request_id, &name.to_string())?;
         self.granted(|store| Ok(store.run_cancel(permit::<CancelRun>(actor, target)?, write)))?.await
@@ -48,7 +48,7 @@ impl Control {
         page: &PageRequest,
     ) -> Result<(Vec<RejectedRow>, String)> {
         let parsed = parse("name", name)?;
-        let target = self.run_target(actor, &parsed).await?;
+        let target = self.run_target::<ListRejectedProfiles>(actor, &parsed).await?;
         let permit = permit::<ListRejectedProfiles>(actor, target)?;
         let query = Query { method: "ListRejectedProfiles", parent: name, arguments: &[] };
         let page = self.page(&query, page)?;
@@ -71,9 +71,10 @@ impl Control {
     /// Both files as one list.
     async fn rejected_rows(&self, name: &RunName, uid: &str, offset: usize, page: &Page) -> Result<Vec<RejectedRow>> {
         let (tenant, run) = (name.tenant.as_str().to_owned(), name.run.as_str().to_owned());
-        let key = self.vault().data_key(&key_id(&tenant, uid, Purpose::File)?).map_err(vault_failure)?;
+        let id = key_id(&tenant, uid, Purpose::File)?;
+        let key = self.keys(move |vault| vault.data_key(&id)).await?;
         let key = FileKey::new(*key);
-        let (data_dir, uid, wanted) = (self.0.data_dir.clone(), uid.to_owned(), page.size as usize + 1);
+        let (data_dir, uid, wanted) = (self.parts.data_dir.clone(), uid.to_owned(), page.size as usize + 1);
         let read = blocking(move || {
             let file = |file: RunFile, offset: usize, limit: usize| {
                 let path = file.path(&data_dir, &tenant, &run);
@@ -92,7 +93,8 @@ impl Control {
         read.await?.map_err(|error| Error::internal("the rejected rows of a run cannot be read", error))
     }
 
-    async fn run_target(&self, actor: &Actor, name: &RunName) -> Result<RunTarget> {
+    pub(crate) async fn run_target<A: Action>(&self, actor: &Actor, name: &RunName) -> Result<RunTarget> {
+        may_ask::<A>(actor, &name.tenant, name)?;
         let access = self.granted(|store| Ok(store.run_access(permit::<GetRun>(actor, name.clone())?)))?.await?;
         Ok(RunTarget { name: name.clone(), access })
     }

@@ -68,7 +68,7 @@ impl Control {
     }
 
     pub(crate) async fn catalogue(&self, tenant: &TenantId) -> Result<Catalogue> {
-        let (root, tenant) = (self.0.segments_root.clone(), tenant.as_str().to_owned());
+        let (root, tenant) = (self.parts.segments_root.clone(), tenant.as_str().to_owned());
         let name = format!("tenants/{tenant}");
         blocking(move || Catalogue::load(&root, &tenant))
             .await?

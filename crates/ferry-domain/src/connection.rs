@@ -1,6 +1,6 @@
 //! A connection: a destination account, the consent to send data there, and who may use it.
 
-use crate::{ConnectionName, Timestamp};
+use crate::{ConnectionName, Reason, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// Who may use a connection in exports.
@@ -49,6 +49,8 @@ pub struct Connection {
     pub destination_type: String,
     /// The REST end point's host name, without a scheme.
     pub host: String,
+    /// Names the secret in an external store; without it the secret is sealed here.
+    pub secret_reference: Option<String>,
     /// Which version of the secret is in force; each new key has a new one.
     pub secret_version: u32,
     /// Since when.
@@ -61,6 +63,8 @@ pub struct Connection {
     pub run_as: String,
     /// Whether it can carry a run.
     pub state: ConnectionState,
+    /// Why it needs attention, exactly if it does.
+    pub attention: Option<Reason>,
     /// Raised by a change of host, list or key that makes earlier plans void.
     pub generation: i64,
     /// Raised by each change; the etag.

@@ -27,6 +27,8 @@ pub enum Reason {
     ConsentTextStale,
     ConnectionInUse,
     ConnectionNotReady,
+    ExportUserLost,
+    SecretUnavailable,
     CredentialsRefused,
     HostUnreachable,
     AccountLapsed,

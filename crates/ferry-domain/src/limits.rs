@@ -10,6 +10,8 @@ pub const DISPLAY_NAME_CHARS: usize = 200;
 pub const SEGMENTS_PER_EXPORT: usize = 50;
 /// Field mappings of one export, e-mail included.
 pub const FIELD_MAPPINGS_PER_EXPORT: usize = 100;
+/// Exports that one batch call names.
+pub const NAMES_PER_BATCH: usize = 100;
 /// Bytes of an API key.
 pub const API_KEY_BYTES: usize = 1_024;
 /// Bytes of a column's name.

@@ -31,7 +31,7 @@ pub enum RunState {
     Failed,
     /// It was not carried out, by rule; the error says which.
     Skipped,
-    /// It was stopped by a person.
+    /// It was stopped by a person, by a new host of its connection, or because whoever it acts for lost their right.
     Cancelled,
     /// It took longer than its time limit.
     TimedOut,
@@ -190,7 +190,7 @@ pub struct Run {
     pub dry_run: bool,
     /// Things to know that did not stop it.
     pub warnings: Vec<String>,
-    /// Why it ended, unless it succeeded or was cancelled.
+    /// Why it ended, unless it succeeded or a person cancelled it.
     pub error: Option<RunError>,
     /// When it should be done, once planned.
     pub estimated_end_time: Option<Timestamp>,

@@ -11,6 +11,9 @@ pub mod v1 {
 /// The compiled descriptors of `ferry.v1` and of what it imports, comments included, for reflection.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/ferry.bin"));
 
+/// Every RPC of `ferry.v1`, as `Service/Method`.
+pub const METHODS: &[&str] = include!(concat!(env!("OUT_DIR"), "/methods.rs"));
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]

@@ -41,5 +41,11 @@ impl RunFile {
 /// The folder of a run's files.
 #[must_use]
 pub fn run_folder(data_dir: &Path, tenant: &str, run: &str) -> PathBuf {
-    data_dir.join("runs").join(tenant).join(run)
+    tenant_folder(data_dir, tenant).join(run)
+}
+
+/// The folder of all files of a tenant's runs.
+#[must_use]
+pub fn tenant_folder(data_dir: &Path, tenant: &str) -> PathBuf {
+    data_dir.join("runs").join(tenant)
 }

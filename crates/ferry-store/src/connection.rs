@@ -1,25 +1,25 @@
 //! Connections, with their sealed secrets.
 
-use crate::entity::{connection, export, run};
+use crate::attention::{Verdict, seen};
+use crate::connection_change::StoredSecret;
+use crate::entity::{connection, export};
 use crate::error::{corrupt, database, from_json, to_json};
 use crate::page::{Cursor, Listed, Page};
 use crate::request::{self, Write};
-use crate::{Store, tenant};
+use crate::{Store, principal, tenant};
 use ferry_domain::authz::action::{
-    BindExportUser, CreateConnection, DeleteConnection, GetConnection, ListConnections, UpdateConnection,
-    VerifyConnection,
+    BindExportUser, CreateConnection, DeleteConnection, GetConnection, ListConnections, VerifyConnection,
 };
-use ferry_domain::authz::{Action, Permit, Spent, Visibility};
+use ferry_domain::authz::{Action, Permit, Spent, Visibility, may_run};
 use ferry_domain::error::Precondition;
 use ferry_domain::{
     Connection, ConnectionAccess, ConnectionId, ConnectionName, ConnectionState, Consent, Error, ExportId, ExportName,
-    Reason, Result, RunState, TenantId, Timestamp,
+    Reason, Result, TenantId, Timestamp,
 };
 use sea_orm::ActiveValue::Set;
-use sea_orm::sea_query::ExprTrait;
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter,
-    QueryOrder, QuerySelect,
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
+    QuerySelect,
 };
 
 /// A connection that is to be stored.
@@ -32,8 +32,8 @@ pub struct NewConnection {
     pub destination_type: String,
     /// The host name.
     pub host: String,
-    /// The API key, sealed.
-    pub sealed_secret: Vec<u8>,
+    /// The API key.
+    pub secret: StoredSecret,
     /// Who may use it.
     pub access: ConnectionAccess,
     /// Who agreed to the transfer.
@@ -42,33 +42,6 @@ pub struct NewConnection {
     pub run_as: String,
     /// Verified or not.
     pub state: ConnectionState,
-}
-
-/// A new secret.
-pub struct SealedSecret {
-    /// Its version, one above the last.
-    pub version: u32,
-    /// The sealed bytes.
-    pub sealed: Vec<u8>,
-}
-
-/// What is to change; nothing stays as it is.
-#[derive(Default)]
-pub struct ConnectionChange {
-    /// The version that the caller has seen.
-    pub seen_version: i64,
-    /// A new display name.
-    pub display_name: Option<String>,
-    /// Who may use it from now on.
-    pub access: Option<ConnectionAccess>,
-    /// A new consent.
-    pub consent: Option<Consent>,
-    /// A new host; ends the runs that go on.
-    pub host: Option<String>,
-    /// A new secret.
-    pub secret: Option<SealedSecret>,
-    /// A new state.
-    pub state: Option<ConnectionState>,
 }
 
 impl Store {
@@ -112,34 +85,12 @@ impl Store {
                 query = query.filter(connection::Column::Access.eq(shared));
             }
             if let Some(after) = page.cursor()? {
-                let same_time = connection::Column::CreateTime.eq(after.time.as_millis());
-                query = query.filter(
-                    Condition::any()
-                        .add(connection::Column::CreateTime.gt(after.time.as_millis()))
-                        .add(same_time.and(connection::Column::Id.gt(after.id))),
-                );
+                query = query.filter(after.after(connection::Column::CreateTime, connection::Column::Id));
             }
             let query = query.order_by_asc(connection::Column::CreateTime).order_by_asc(connection::Column::Id);
             let rows = query.limit(page.limit()).all(&readers).await.map_err(database)?;
             let items = rows.into_iter().map(to_domain).collect::<Result<Vec<_>>>()?;
             Ok(page.cut(items, |c| Cursor { time: c.create_time, id: c.name.connection.as_str().to_owned() }))
-        }
-    }
-
-    /// Changes a connection.
-    pub fn connection_update(
-        &self,
-        permit: Permit<UpdateConnection>,
-        change: ConnectionChange,
-        write: Write,
-    ) -> impl Future<Output = Result<Connection>> + Send + use<> {
-        let name = permit.spend().target;
-        let store = self.clone();
-        async move {
-            let writer = store.writer.clone();
-            let updated = writer.run(move |transaction| Box::pin(update(transaction, name, change, write))).await;
-            store.wake();
-            updated
         }
     }
 
@@ -152,31 +103,44 @@ impl Store {
     ) -> impl Future<Output = Result<Connection>> + Send + use<> {
         let Spent { actor, target, .. } = permit.spend();
         let subject = actor.subject().to_owned();
-        self.touch(target, seen, write, move |row| row.run_as = Set(subject))
+        let writer = self.writer.clone();
+        async move { writer.run(move |transaction| Box::pin(bind(transaction, target, subject, seen, write))).await }
     }
 
-    /// Notes what the destination said of the credentials.
+    /// Notes what the destination said of the credentials of one version of the secret.
     pub fn connection_verified(
         &self,
         permit: Permit<VerifyConnection>,
-        state: ConnectionState,
+        (verdict, of_version): (Verdict, u32),
         write: Write,
     ) -> impl Future<Output = Result<Connection>> + Send + use<> {
-        let target = permit.spend().target;
-        self.touch(target, None, write, move |row| row.state = Set(state_word(state)))
+        let name = permit.spend().target;
+        let writer = self.writer.clone();
+        async move {
+            writer
+                .run(move |transaction| {
+                    Box::pin(async move {
+                        let found = load(transaction, &name).await?;
+                        let mut row = found.clone().into_active_model();
+                        verdict.note(of_version, &mut row, &found)?;
+                        put(transaction, row, &found, write.now).await
+                    })
+                })
+                .await
+        }
     }
 
     /// Reads a connection with its sealed secret, to try it.
     pub fn connection_credentials(
         &self,
         permit: Permit<VerifyConnection>,
-    ) -> impl Future<Output = Result<(Connection, Vec<u8>)>> + Send + use<> {
+    ) -> impl Future<Output = Result<(Connection, StoredSecret)>> + Send + use<> {
         let target = permit.spend().target;
         let readers = self.readers.clone();
         async move {
-            let mut row = load(&readers, &target).await?;
-            let sealed = std::mem::take(&mut row.sealed_secret);
-            Ok((to_domain(row)?, sealed))
+            let row = load(&readers, &target).await?;
+            let secret = StoredSecret::of(&row);
+            Ok((to_domain(row)?, secret))
         }
     }
 
@@ -191,34 +155,49 @@ impl Store {
         let writer = self.writer.clone();
         async move { writer.run(move |transaction| Box::pin(delete(transaction, name, seen))).await }
     }
+}
 
-    fn touch<F: FnOnce(&mut connection::ActiveModel) + Send + 'static>(
-        &self,
-        name: ConnectionName,
-        seen: Option<i64>,
-        write: Write,
-        change: F,
-    ) -> impl Future<Output = Result<Connection>> + Send + use<F> {
-        let writer = self.writer.clone();
-        async move {
-            writer
-                .run(move |transaction| {
-                    Box::pin(async move {
-                        let row = load(transaction, &name).await?;
-                        if seen.is_some_and(|seen| seen != row.version) {
-                            return Err(Error::Aborted { name: name.to_string() });
-                        }
-                        let version = row.version + 1;
-                        let mut row = row.into_active_model();
-                        change(&mut row);
-                        row.version = Set(version);
-                        row.update_time = Set(write.now.as_millis());
-                        to_domain(connection::Entity::update(row).exec(transaction).await.map_err(database)?)
-                    })
-                })
-                .await
-        }
+/// The caller must still be somebody for whom unattended runs may act: their rights may have ended since the permit.
+async fn bind(
+    transaction: &DatabaseTransaction,
+    name: ConnectionName,
+    subject: String,
+    seen: Option<i64>,
+    write: Write,
+) -> Result<Connection> {
+    let found = load(transaction, &name).await?;
+    if seen.is_some_and(|seen| seen != found.version) {
+        return Err(Error::Aborted { name: name.to_string() });
     }
+    must_be_export_user::<BindExportUser>(transaction, &name, &subject, access_of(&found)?).await?;
+    let mut row = found.clone().into_active_model();
+    row.run_as = Set(subject);
+    row.export_user_lost_time = Set(None);
+    put(transaction, row, &found, write.now).await
+}
+
+async fn must_be_export_user<A: Action>(
+    transaction: &DatabaseTransaction,
+    name: &ConnectionName,
+    subject: &str,
+    access: ConnectionAccess,
+) -> Result<()> {
+    let role = principal::role_of(transaction, name.tenant.as_str(), subject).await?;
+    if may_run(role, access) {
+        return Ok(());
+    }
+    Err(Error::PermissionDenied { permission: A::METHOD, resource: name.to_string() })
+}
+
+async fn put(
+    transaction: &DatabaseTransaction,
+    mut row: connection::ActiveModel,
+    found: &connection::Model,
+    now: Timestamp,
+) -> Result<Connection> {
+    row.version = Set(found.version + 1);
+    row.update_time = Set(now.as_millis());
+    to_domain(connection::Entity::update(row).exec(transaction).await.map_err(database)?)
 }
 
 fn visible(connection: &Connection, visibility: Visibility) -> bool {
@@ -246,6 +225,8 @@ async fn create(
         let name = name.to_string();
         return Err(Error::AlreadyExists { reason: Reason::ResourceExists, kind: "connection", name });
     }
+    must_be_export_user::<CreateConnection>(transaction, &name, &new.run_as, new.access).await?;
+    let (sealed_secret, secret_reference) = new.secret.columns();
     let row = connection::ActiveModel {
         tenant: Set(tenant.to_owned()),
         id: Set(name.connection.as_str().to_owned()),
@@ -253,7 +234,10 @@ async fn create(
         display_name: Set(new.display_name),
         destination_type: Set(new.destination_type),
         host: Set(new.host),
-        sealed_secret: Set(new.sealed_secret),
+        sealed_secret: Set(sealed_secret),
+        secret_reference: Set(secret_reference),
+        attention: Set(None),
+        export_user_lost_time: Set(None),
         secret_version: Set(1),
         secret_set_time: Set(write.now.as_millis()),
         access: Set(to_json(&new.access)?),
@@ -268,67 +252,6 @@ async fn create(
     connection::Entity::insert(row).exec_without_returning(transaction).await.map_err(database)?;
     request::note(transaction, tenant, CreateConnection::METHOD, &write, &name.to_string()).await?;
     to_domain(load(transaction, &name).await?)
-}
-
-async fn update(
-    transaction: &DatabaseTransaction,
-    name: ConnectionName,
-    change: ConnectionChange,
-    write: Write,
-) -> Result<Connection> {
-    let tenant = name.tenant.as_str();
-    if request::earlier(transaction, tenant, UpdateConnection::METHOD, &write).await?.is_some() {
-        return to_domain(load(transaction, &name).await?);
-    }
-    let found = load(transaction, &name).await?;
-    if found.version != change.seen_version {
-        return Err(Error::Aborted { name: name.to_string() });
-    }
-    let (version, generation, host) = (found.version, found.generation, found.host.clone());
-    let mut row = found.into_active_model();
-    row.version = Set(version + 1);
-    row.update_time = Set(write.now.as_millis());
-    if let Some(display_name) = change.display_name {
-        row.display_name = Set(display_name);
-    }
-    if let Some(access) = change.access {
-        row.access = Set(to_json(&access)?);
-    }
-    if let Some(consent) = change.consent {
-        row.consent = Set(to_json(&consent)?);
-    }
-    if let Some(secret) = change.secret {
-        row.sealed_secret = Set(secret.sealed);
-        row.secret_version = Set(i64::from(secret.version));
-        row.secret_set_time = Set(write.now.as_millis());
-    }
-    if let Some(state) = change.state {
-        row.state = Set(state_word(state));
-    }
-    if let Some(new_host) = change.host.filter(|new_host| *new_host != host) {
-        row.host = Set(new_host);
-        row.generation = Set(generation + 1);
-        stop_runs(transaction, &name, write.now).await?;
-    }
-    let updated = connection::Entity::update(row).exec(transaction).await.map_err(database)?;
-    request::note(transaction, tenant, UpdateConnection::METHOD, &write, &name.to_string()).await?;
-    to_domain(updated)
-}
-
-/// What was planned for the old host must not reach the new one.
-async fn stop_runs(transaction: &DatabaseTransaction, name: &ConnectionName, now: Timestamp) -> Result<()> {
-    let live = [RunState::Queued, RunState::Processing, RunState::AwaitingApproval, RunState::Paused];
-    let rows = run::Entity::find()
-        .filter(run::Column::Tenant.eq(name.tenant.as_str()))
-        .filter(run::Column::Connection.eq(name.connection.as_str()))
-        .filter(run::Column::State.is_in(live.map(RunState::as_str)))
-        .all(transaction)
-        .await
-        .map_err(database)?;
-    for row in rows {
-        crate::run::ask_to_stop(transaction, row, now).await?;
-    }
-    Ok(())
 }
 
 async fn delete(transaction: &DatabaseTransaction, name: ConnectionName, seen: Option<i64>) -> Result<Connection> {
@@ -399,7 +322,7 @@ pub(crate) fn state_word(state: ConnectionState) -> String {
     .to_owned()
 }
 
-fn read_state(word: &str) -> Result<ConnectionState> {
+pub(crate) fn read_state(word: &str) -> Result<ConnectionState> {
     match word {
         "unverified" => Ok(ConnectionState::Unverified),
         "ready" => Ok(ConnectionState::Ready),
@@ -410,6 +333,7 @@ fn read_state(word: &str) -> Result<ConnectionState> {
 
 pub(crate) fn to_domain(row: connection::Model) -> Result<Connection> {
     let bad_id = |error| corrupt("connections", error);
+    let (state, attention) = seen(&row)?;
     Ok(Connection {
         name: ConnectionName {
             tenant: TenantId::parse(&row.tenant).map_err(bad_id)?,
@@ -419,12 +343,14 @@ pub(crate) fn to_domain(row: connection::Model) -> Result<Connection> {
         display_name: row.display_name,
         destination_type: row.destination_type,
         host: row.host,
+        secret_reference: row.secret_reference,
         secret_version: u32::try_from(row.secret_version).map_err(|error| corrupt("connections", error))?,
         secret_set_time: Timestamp::from_millis(row.secret_set_time),
         access: from_json("connections", &row.access)?,
         consent: from_json("connections", &row.consent)?,
         run_as: row.run_as,
-        state: read_state(&row.state)?,
+        state,
+        attention,
         generation: row.generation,
         version: row.version,
         create_time: Timestamp::from_millis(row.create_time),

@@ -1,10 +1,11 @@
 //! Exports.
 
+use crate::connection_change::StoredSecret;
 use crate::entity::{connection, export, run};
 use crate::error::{corrupt, database, from_json, to_json};
 use crate::page::{Cursor, Listed, Page};
 use crate::request::{self, Write};
-use crate::{Store, connection as connections, run as runs};
+use crate::{Store, connection as connections, run as runs, tenant as tenants};
 use ferry_domain::authz::action::{CreateExport, DeleteExport, GetExport, ListExports, UpdateExport, ValidateExport};
 use ferry_domain::authz::{Action, ExportTarget, NewExport, Permit, Spent, Visibility};
 use ferry_domain::{
@@ -12,10 +13,9 @@ use ferry_domain::{
     FieldMapping, LeavePolicy, Reason, Result, Run, RunId, RunState, Schedule, SegmentId, Timestamp,
 };
 use sea_orm::ActiveValue::Set;
-use sea_orm::sea_query::ExprTrait;
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, DatabaseConnection, DatabaseTransaction, EntityTrait, IntoActiveModel,
-    QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter,
+    QueryOrder, QuerySelect,
 };
 
 /// An export that is to be stored.
@@ -89,8 +89,8 @@ pub struct ExportCredentials {
     pub export: Export,
     /// Its connection.
     pub connection: Connection,
-    /// The API key, sealed.
-    pub sealed_secret: Vec<u8>,
+    /// The API key.
+    pub secret: StoredSecret,
 }
 
 impl Store {
@@ -150,12 +150,7 @@ impl Store {
                 query = query.filter(export::Column::Segments.contains(format!("\"{segment}\"")));
             }
             if let Some(after) = page.cursor()? {
-                let same_time = export::Column::CreateTime.eq(after.time.as_millis());
-                query = query.filter(
-                    Condition::any()
-                        .add(export::Column::CreateTime.gt(after.time.as_millis()))
-                        .add(same_time.and(export::Column::Id.gt(after.id))),
-                );
+                query = query.filter(after.after(export::Column::CreateTime, export::Column::Id));
             }
             let query = query.order_by_asc(export::Column::CreateTime).order_by_asc(export::Column::Id);
             let rows = query.limit(page.limit()).all(&readers).await.map_err(database)?;
@@ -222,9 +217,9 @@ impl Store {
         let readers = self.readers.clone();
         async move {
             let export = to_domain(load(&readers, &name).await?)?;
-            let mut row = attached(&readers, &export).await?;
-            let sealed_secret = std::mem::take(&mut row.sealed_secret);
-            Ok(ExportCredentials { export, connection: connections::to_domain(row)?, sealed_secret })
+            let row = attached(&readers, &export).await?;
+            let secret = StoredSecret::of(&row);
+            Ok(ExportCredentials { export, connection: connections::to_domain(row)?, secret })
         }
     }
 }
@@ -252,6 +247,7 @@ async fn create(
         let first = ExportName::parse(&first).map_err(|error| corrupt("request_ids", error))?;
         return to_domain(load(transaction, &first).await?);
     }
+    tenants::must_exist(transaction, &name.tenant).await?;
     let on = ConnectionName { tenant: name.tenant.clone(), connection: connection.clone() };
     if connections::access_of(&connections::load(transaction, &on).await?)? != access {
         return Err(Error::Aborted { name: on.to_string() });
@@ -294,6 +290,7 @@ async fn update(
     if request::earlier(transaction, tenant, UpdateExport::METHOD, &write).await?.is_some() {
         return to_domain(load(transaction, &target.name).await?);
     }
+    tenants::must_exist(transaction, &target.name.tenant).await?;
     let found = unchanged(transaction, &target, change.seen_version).await?;
     let version = found.version;
     let mut row = found.into_active_model();

@@ -10,6 +10,7 @@ use sea_orm::{DatabaseTransaction, EntityTrait};
 pub struct Lease {
     run: RunName,
     epoch: i64,
+    secret_version: u32,
 }
 
 /// Why a write of the engine did not happen.
@@ -24,8 +25,14 @@ pub enum LeaseError {
 }
 
 impl Lease {
-    pub(crate) fn new(run: RunName, epoch: i64) -> Self {
-        Self { run, epoch }
+    pub(crate) fn new(run: RunName, epoch: i64, secret_version: u32) -> Self {
+        Self { run, epoch, secret_version }
+    }
+
+    /// The version of the connection's secret that was in force at the claim: what the destination says of it says
+    /// nothing of a newer one.
+    pub(crate) fn secret_version(&self) -> u32 {
+        self.secret_version
     }
 
     /// The run.

@@ -4,8 +4,10 @@
 //! every function of the engine takes a [`Lease`] and writes nothing once the run has been granted to somebody else.
 //! All writes go through one writer, which commits several at once.
 
+mod attention;
 mod batch;
 mod connection;
+mod connection_change;
 mod database;
 mod entity;
 mod error;
@@ -14,6 +16,8 @@ mod lane;
 mod lease;
 mod page;
 mod plan;
+mod principal;
+mod removal;
 mod request;
 mod run;
 mod run_claim;
@@ -21,17 +25,20 @@ mod run_work;
 mod tenant;
 mod writer;
 
+pub use attention::Verdict;
 pub use batch::{
     AttemptOutcome, BatchAfter, BatchKey, BatchRecord, BatchState, CountsDelta, Intent, IntentRefused, RefusedRow,
     SendPermit,
 };
-pub use connection::{ConnectionChange, NewConnection, SealedSecret};
+pub use connection::NewConnection;
+pub use connection_change::{ConnectionChange, NewSecret, StoredSecret};
 pub use database::{Store, StoreConfig};
 pub use export::{ExportChange, ExportCredentials, ExportFilter, ExportView, NewExportRow};
 pub use lane::LaneRecord;
 pub use lease::{Lease, LeaseError};
 pub use page::{Listed, Page};
 pub use plan::PlanRecord;
+pub use removal::RemovedTenant;
 pub use request::{RequestKey, Write};
 pub use run::{NewRun, RunFiles};
 pub use run_claim::Claimed;

@@ -1,6 +1,8 @@
 //! Pages in the order (create time, id): stable while rows are added.
 
 use ferry_domain::{Error, Result, Timestamp};
+use sea_orm::sea_query::ExprTrait;
+use sea_orm::{ColumnTrait, Condition};
 
 /// Which part of a list.
 #[derive(Debug, Clone)]
@@ -25,6 +27,20 @@ pub struct Listed<T> {
 pub(crate) struct Cursor {
     pub(crate) time: Timestamp,
     pub(crate) id: String,
+}
+
+impl Cursor {
+    /// The rows behind this one, in ascending order.
+    pub(crate) fn after<C: ColumnTrait>(&self, time: C, id: C) -> Condition {
+        let same_time = time.eq(self.time.as_millis());
+        Condition::any().add(time.gt(self.time.as_millis())).add(same_time.and(id.gt(self.id.as_str())))
+    }
+
+    /// The rows behind this one, in descending order.
+    pub(crate) fn before<C: ColumnTrait>(&self, time: C, id: C) -> Condition {
+        let same_time = time.eq(self.time.as_millis());
+        Condition::any().add(time.lt(self.time.as_millis())).add(same_time.and(id.lt(self.id.as_str())))
+    }
 }
 
 impl Page {

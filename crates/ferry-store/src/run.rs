@@ -4,7 +4,7 @@ use crate::entity::{export, run};
 use crate::error::{corrupt, database, from_json, to_json};
 use crate::page::{Cursor, Listed, Page};
 use crate::request::{self, Write};
-use crate::{Store, connection as connections, export as exports};
+use crate::{Store, attention, connection as connections, export as exports, tenant as tenants};
 use ferry_domain::authz::action::{CancelRun, GetRun, ListRejectedProfiles, ListRuns, PlanExport, RunExport};
 use ferry_domain::authz::{Action, ExportTarget, Permit, Spent};
 use ferry_domain::name::RunParent;
@@ -13,10 +13,9 @@ use ferry_domain::{
     RunState, Timestamp, Trigger,
 };
 use sea_orm::ActiveValue::Set;
-use sea_orm::sea_query::ExprTrait;
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter,
-    QueryOrder, QuerySelect,
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
+    QuerySelect,
 };
 
 /// A run that is to be queued.
@@ -123,12 +122,7 @@ impl Store {
                 query = query.filter(run::Column::Export.eq(export.export.as_str()));
             }
             if let Some(after) = page.cursor()? {
-                let same_time = run::Column::CreateTime.eq(after.time.as_millis());
-                query = query.filter(
-                    Condition::any()
-                        .add(run::Column::CreateTime.lt(after.time.as_millis()))
-                        .add(same_time.and(run::Column::Id.lt(after.id))),
-                );
+                query = query.filter(after.before(run::Column::CreateTime, run::Column::Id));
             }
             let query = query.order_by_desc(run::Column::CreateTime).order_by_desc(run::Column::Id);
             let rows = query.limit(page.limit()).all(&readers).await.map_err(database)?;
@@ -189,9 +183,14 @@ async fn create(
         let first = RunName::parse(&first).map_err(|error| corrupt("request_ids", error))?;
         return to_domain(load(transaction, &first).await?);
     }
+    tenants::must_exist(transaction, &target.name.tenant).await?;
     let export_row = exports::unchanged(transaction, &target, None).await?;
     let export = exports::to_domain(export_row.clone())?;
     let connection = exports::attached(transaction, &export).await?;
+    // What starts by itself is skipped when it is claimed instead, so that the cause stands on record.
+    if kind == Kind::Export && new.trigger == Trigger::OnDemand {
+        attention::must_be_ready(&connection)?;
+    }
     if kind == Kind::Export
         && let Some(live) = live_run(transaction, &target.name).await?
     {
@@ -283,6 +282,10 @@ pub(crate) fn read_state(row: &run::Model) -> Result<RunState> {
     RunState::parse(&row.state).ok_or_else(|| corrupt("runs", format!("state `{}`", row.state)))
 }
 
+pub(crate) fn trigger_of(row: &run::Model) -> Result<Trigger> {
+    from_json("runs", &row.trigger)
+}
+
 pub(crate) fn to_domain(row: run::Model) -> Result<Run> {
     let state = read_state(&row)?;
     let export = connections::export_name(&row.tenant, &row.export)?;
@@ -295,7 +298,7 @@ pub(crate) fn to_domain(row: run::Model) -> Result<Run> {
         },
         state,
         phase: row.phase.as_deref().map(|phase| from_json("runs", phase)).transpose()?,
-        trigger: from_json("runs", &row.trigger)?,
+        trigger: trigger_of(&row)?,
         started_by: row.started_by,
         connection: ConnectionId::parse(&row.connection).map_err(|error| corrupt("runs", error))?,
         counts: from_json("runs", &row.counts)?,

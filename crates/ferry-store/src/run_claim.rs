@@ -1,10 +1,12 @@
 //! Claiming: how a run gets its owner.
 
+use crate::connection_change::StoredSecret;
 use crate::entity::{connection, run};
 use crate::error::{database, to_json};
 use crate::lease::Lease;
 use crate::plan::PlanRecord;
-use crate::{Store, connection as connections, export as exports, plan, run as runs};
+use crate::{Store, connection as connections, export as exports, plan, principal, removal, run as runs};
+use ferry_domain::authz::may_run;
 use ferry_domain::{Connection, Culprit, Export, Reason, Result, Run, RunError, RunState, Severity, Timestamp};
 use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::Expr;
@@ -20,8 +22,8 @@ pub struct Claimed {
     pub export: Export,
     /// Where to.
     pub connection: Connection,
-    /// The API key, sealed.
-    pub sealed_secret: Vec<u8>,
+    /// The API key.
+    pub secret: StoredSecret,
     /// The plan, if one was adopted before a crash.
     pub plan: Option<PlanRecord>,
 }
@@ -35,6 +37,7 @@ impl Store {
                     run::Entity::update_many()
                         .col_expr(run::Column::Owner, Expr::value(Option::<String>::None))
                         .filter(run::Column::State.is_in(exports::live_states()))
+                        .filter(run::Column::Owner.ne(removal::NOBODY))
                         .exec(transaction)
                         .await
                         .map_err(database)?;
@@ -82,6 +85,12 @@ async fn claim(transaction: &DatabaseTransaction, worker: String, now: Timestamp
         end_detached(transaction, row, now).await?;
         return Ok(Step::EndedOne);
     };
+    if state == RunState::Queued
+        && let Some(error) = forbidden(transaction, &row, &connection).await?
+    {
+        end(transaction, row, (RunState::Skipped, error), now).await?;
+        return Ok(Step::EndedOne);
+    }
     let epoch = row.epoch + 1;
     let (version, begun) = (row.version + 1, row.start_time);
     let mut row = row.into_active_model();
@@ -94,13 +103,14 @@ async fn claim(transaction: &DatabaseTransaction, worker: String, now: Timestamp
     row.start_time = Set(begun.or(Some(now.as_millis())));
     let row = run::Entity::update(row).exec(transaction).await.map_err(database)?;
     let plan = plan::find(transaction, name.run.as_str()).await?;
-    let sealed_secret = connection.sealed_secret.clone();
+    let secret = StoredSecret::of(&connection);
+    let connection = connections::to_domain(connection)?;
     Ok(Step::Claimed(Box::new(Claimed {
-        lease: Lease::new(name, epoch),
+        lease: Lease::new(name, epoch, connection.secret_version),
         run: runs::to_domain(row)?,
         export,
-        connection: connections::to_domain(connection)?,
-        sealed_secret,
+        connection,
+        secret,
         plan,
     })))
 }
@@ -121,6 +131,27 @@ async fn what_it_needs(
     Ok(connection.map(|connection| (export, connection)))
 }
 
+/// Why a queued run may not begin: what allowed it when it was queued may have changed since.
+async fn forbidden(
+    transaction: &DatabaseTransaction,
+    row: &run::Model,
+    on: &connection::Model,
+) -> Result<Option<RunError>> {
+    let trigger = runs::trigger_of(row)?;
+    let role = principal::role_of(transaction, &row.tenant, principal::acts_for(row, on)?).await?;
+    if !may_run(role, connections::access_of(on)?) {
+        return Ok(Some(principal::right_lost(trigger)));
+    }
+    // A dry run sends nothing, so the account at the destination does not matter to it.
+    let not_ready = connections::to_domain(on.clone())?.attention.filter(|_| !row.dry_run);
+    Ok(not_ready.map(|reason| RunError {
+        reason,
+        message: format!("the connection needs attention ({}); an administrator mends it first", reason.as_str()),
+        severity: Severity::Permanent,
+        culprit: Culprit::User,
+    }))
+}
+
 async fn end_detached(transaction: &DatabaseTransaction, row: run::Model, now: Timestamp) -> Result<()> {
     let error = RunError {
         reason: Reason::ExportDetached,
@@ -128,9 +159,19 @@ async fn end_detached(transaction: &DatabaseTransaction, row: run::Model, now: T
         severity: Severity::Permanent,
         culprit: Culprit::User,
     };
-    let version = row.version + 1;
     let cancelling = runs::read_state(&row)? == RunState::Cancelling;
     let state = if cancelling { RunState::Cancelled } else { RunState::Failed };
+    end(transaction, row, (state, error), now).await
+}
+
+/// Ends a run that never began.
+async fn end(
+    transaction: &DatabaseTransaction,
+    row: run::Model,
+    (state, error): (RunState, RunError),
+    now: Timestamp,
+) -> Result<()> {
+    let version = row.version + 1;
     let mut row = row.into_active_model();
     row.state = Set(state.as_str().to_owned());
     row.error = Set(Some(to_json(&error)?));

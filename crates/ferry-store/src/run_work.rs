@@ -1,11 +1,13 @@
 //! What the owner of a run writes about it, besides batches.
 
+use crate::attention::Verdict;
+use crate::connection_change::StoredSecret;
 use crate::entity::{connection, run};
-use crate::error::{database, from_json, to_json};
+use crate::error::{corrupt, database, from_json, to_json};
 use crate::lease::{Lease, LeaseError};
 use crate::plan::PlanRecord;
-use crate::{Store, connection as connections, plan, run as runs};
-use ferry_domain::{ConnectionState, Counts, Error, Phase, Result, Run, RunError, RunState, Timestamp};
+use crate::{Store, plan, run as runs};
+use ferry_domain::{Counts, Error, Phase, Reason, Result, Run, RunError, RunState, Timestamp};
 use futures::future::BoxFuture;
 use sea_orm::ActiveValue::Set;
 use sea_orm::{DatabaseTransaction, EntityTrait, IntoActiveModel};
@@ -105,6 +107,16 @@ impl Store {
         Ok(runs::read_state(&row)?)
     }
 
+    /// The secret of the run's connection that is in force now, with its version; nothing if the connection is gone.
+    pub async fn secret_in_force(&self, lease: &Lease) -> Fenced<Option<(u32, StoredSecret)>> {
+        let row = self.leased_row(lease).await?;
+        let key = (row.tenant, row.connection);
+        let found = connection::Entity::find_by_id(key).one(&self.readers).await.map_err(database)?;
+        let Some(found) = found else { return Ok(None) };
+        let version = u32::try_from(found.secret_version).map_err(|error| corrupt("connections", error))?;
+        Ok(Some((version, StoredSecret::of(&found))))
+    }
+
     /// The run's account so far.
     pub async fn run_counts(&self, lease: &Lease) -> Fenced<Counts> {
         let row = self.leased_row(lease).await?;
@@ -130,7 +142,12 @@ impl Store {
                 let from = runs::read_state(&found)?;
                 // A run that was asked to stop just before its end has been cancelled, whatever else it was about to be.
                 let state = if from == RunState::Cancelling { RunState::Cancelled } else { state };
-                let error = error.filter(|_| state != RunState::Cancelled);
+                // A run that was stopped because whoever it acts for lost their right says so; one that a person
+                // cancelled has no error.
+                let error = match state {
+                    RunState::Cancelled => found.error.as_deref().map(|text| from_json("runs", text)).transpose()?,
+                    _ => error,
+                };
                 if !state.is_terminal() || !from.may_become(state) {
                     let what = format!("{} to {}", from.as_str(), state.as_str());
                     return Err(Error::internal("a run cannot change its state like this", what));
@@ -153,17 +170,18 @@ impl Store {
         .await
     }
 
-    /// The destination refused the credentials or the account: somebody has to look at the connection.
-    pub async fn connection_attention(&self, lease: &Lease, now: Timestamp) -> Fenced<()> {
+    /// The destination refused the credentials or the account, or the secret cannot be had: somebody has to look at the
+    /// connection.
+    pub async fn connection_attention(&self, lease: &Lease, reason: Reason, now: Timestamp) -> Fenced<()> {
+        let version = lease.secret_version();
         self.under_lease(lease, move |transaction, found| {
             Box::pin(async move {
                 let key = (found.tenant, found.connection);
                 let row = connection::Entity::find_by_id(key).one(transaction).await.map_err(database)?;
-                if let Some(row) = row {
-                    let version = row.version + 1;
-                    let mut row = row.into_active_model();
-                    row.state = Set(connections::state_word(ConnectionState::NeedsAttention));
-                    row.version = Set(version);
+                if let Some(found) = row {
+                    let mut row = found.clone().into_active_model();
+                    Verdict::Refused(reason).note(version, &mut row, &found)?;
+                    row.version = Set(found.version + 1);
                     row.update_time = Set(now.as_millis());
                     connection::Entity::update(row).exec(transaction).await.map_err(database)?;
                 }

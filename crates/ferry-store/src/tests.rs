@@ -1,13 +1,15 @@
 //! The store on a real file.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+mod access;
+
 use super::*;
 use ferry_domain::authz::action::{CancelRun, CreateConnection, CreateExport, CreateTenant, GetRun, RunExport};
 use ferry_domain::authz::target::Tenants;
-use ferry_domain::authz::{Actor, ExportTarget, NewExport, Role, RunTarget, permit};
+use ferry_domain::authz::{Actor, ExportTarget, NewExport, Role, RunTarget, Standing, Token, permit};
 use ferry_domain::{
-    ConnectionAccess, ConnectionName, ConnectionState, Consent, Counts, ExportName, ExportSettings, LeavePolicy, Run,
-    RunId, RunState, Schedule, TenantId, TenantKind, Timestamp, Trigger,
+    ConnectionAccess, ConnectionName, ConnectionState, Consent, Counts, Error, ExportName, ExportSettings, LeavePolicy,
+    Reason, Run, RunId, RunName, RunState, Schedule, TenantId, TenantKind, Timestamp, Trigger,
 };
 use std::path::Path;
 
@@ -21,9 +23,23 @@ fn write(millis: i64) -> Write {
     Write { now: at(millis), request: None }
 }
 
+fn token(subject: &str, role: Option<Role>, issued: i64) -> Token {
+    let acme = TenantId::parse("acme").unwrap();
+    let elsewhere = TenantId::parse("elsewhere").unwrap();
+    let claimed = role.map_or((elsewhere, Role::Viewer), |role| (acme, role));
+    Token {
+        subject: subject.to_owned(),
+        tenants: [claimed].into(),
+        lists_tenants: true,
+        operator: true,
+        issue_time: at(issued),
+        expire_time: at(i64::MAX),
+    }
+}
+
 fn administrator() -> Actor {
-    let tenants = [(TenantId::parse("acme").unwrap(), Role::Administrator)].into();
-    Actor::new("ada".to_owned(), tenants, true, at(i64::MAX))
+    let standing = Standing { tenants: [(TenantId::parse("acme").unwrap(), None)].into() };
+    Actor::admit(token("ada", Some(Role::Administrator), 1), &standing)
 }
 
 fn export_name() -> ExportName {
@@ -43,6 +59,7 @@ async fn stage(folder: &Path) -> Store {
     let id = TenantId::parse("acme").unwrap();
     let new = NewTenant { id, uid: "t".to_owned(), display_name: "Acme".to_owned(), kind: TenantKind::Sandbox };
     store.tenant_create(permit::<CreateTenant>(&actor, Tenants).unwrap(), new, write(1)).await.unwrap();
+    store.admit(&token("ada", Some(Role::Administrator), 1), at(1)).await.unwrap();
     let name = ConnectionName::parse("tenants/acme/connections/news").unwrap();
     let consent = Consent { text_version: "1".to_owned(), accept_time: at(1), accepted_by: "ada".to_owned() };
     let new = NewConnection {
@@ -50,7 +67,7 @@ async fn stage(folder: &Path) -> Store {
         display_name: "News".to_owned(),
         destination_type: "activecampaign".to_owned(),
         host: "a.api-us1.com".to_owned(),
-        sealed_secret: vec![1],
+        secret: StoredSecret::Sealed(vec![1]),
         access: ACCESS,
         consent,
         run_as: "ada".to_owned(),
@@ -132,7 +149,7 @@ async fn whoever_lost_the_lease_writes_nothing() {
     assert!(fenced(store.attempt_record(&stale, "a-1", AttemptOutcome::Unknown, BatchAfter::Due, none, at(32)).await));
     assert!(fenced(store.batch_record(&stale, 0, BatchAfter::Due, none, at(32)).await));
     assert!(fenced(store.run_phase(&stale, ferry_domain::Phase::Sending, at(32)).await));
-    assert!(fenced(store.connection_attention(&stale, at(32)).await));
+    assert!(fenced(store.connection_attention(&stale, Reason::AccountLapsed, at(32)).await));
     let counts = Counts { members: 10, not_sent: 10, ..Counts::default() };
     assert!(store.run_finish(&stale, RunState::Failed, None, counts, at(32)).await.is_err());
     let batches = store.batches(&current.lease).await.unwrap();

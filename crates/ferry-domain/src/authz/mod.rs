@@ -1,8 +1,9 @@
 //! Who may do what.
 //!
-//! An [`Actor`] is what a verified token says. The [`policy`] table names the least role for every RPC. A [`Permit`]
-//! is the proof that the table was asked for one action on one target; only [`permit`] makes one, and the store does
-//! nothing without it, so a forgotten check does not compile.
+//! A [`Token`] is what a verified access token says; an [`Actor`] is its holder with the rights that hold now. The
+//! [`policy`] table names the least role for every RPC. A [`Permit`] is the proof that the table was asked for one
+//! action on one target; only [`permit`] makes one, and the store does nothing without it, so a forgotten check does not
+//! compile.
 
 pub mod action;
 mod actor;
@@ -11,6 +12,6 @@ pub mod policy;
 pub mod target;
 
 pub use action::Action;
-pub use actor::{Actor, Role};
-pub use permit::{Permit, Spent, Visibility, permit};
+pub use actor::{Actor, Role, Standing, Token};
+pub use permit::{Permit, Spent, Visibility, may_ask, may_run, permit};
 pub use target::{ExportTarget, NewExport, RunTarget, Target};

@@ -1,8 +1,9 @@
 //! The proof that the policy was asked.
 
-use super::policy::{self, Least};
+use super::action::RunExport;
+use super::policy::Least;
 use super::{Action, Actor, Role, Target};
-use crate::{ConnectionAccess, Error, Result};
+use crate::{ConnectionAccess, Error, Result, TenantId};
 use std::marker::PhantomData;
 
 /// Leave to do `A` once, to one target.
@@ -52,18 +53,9 @@ impl<A: Action> Permit<A> {
 /// same whether it exists or not.
 pub fn permit<A: Action>(actor: &Actor, target: A::Target) -> Result<Permit<A>> {
     let role = target.tenant().and_then(|tenant| actor.role_in(tenant));
-    let least = policy::rule(A::METHOD).map(|rule| rule.least);
-    let allowed = match least {
-        None => false,
-        Some(Least::Operator) => actor.is_operator(),
-        Some(Least::Role(least)) => role.is_some_and(|held| held >= least),
-        Some(Least::ContributorIfShared) => match role {
-            Some(Role::Administrator) => true,
-            Some(Role::Contributor) => {
-                target.connection_access() == Some(ConnectionAccess::AdministratorsAndContributors)
-            }
-            Some(Role::Viewer) | None => false,
-        },
+    let allowed = match A::LEAST {
+        Least::Operator => actor.is_operator(),
+        least => role_suffices(least, role, target.connection_access()),
     };
     if !allowed {
         return Err(Error::PermissionDenied { permission: A::METHOD, resource: target.resource() });
@@ -76,17 +68,56 @@ pub fn permit<A: Action>(actor: &Actor, target: A::Target) -> Result<Permit<A>> 
     Ok(Permit { actor: actor.clone(), target, visibility, not_send: PhantomData })
 }
 
+/// Refuses whoever can have no leave for `A` in the tenant, whatever it would be done to. Asked where a permit needs
+/// something to be looked up first: else the answer would tell who may not ask whether it is there.
+pub fn may_ask<A: Action>(actor: &Actor, tenant: &TenantId, resource: &impl std::fmt::Display) -> Result<()> {
+    let best = Some(ConnectionAccess::AdministratorsAndContributors);
+    if role_suffices(A::LEAST, actor.role_in(tenant), best) {
+        return Ok(());
+    }
+    Err(Error::PermissionDenied { permission: A::METHOD, resource: resource.to_string() })
+}
+
+/// Whether a person with this role may run exports on a connection. What runs in somebody's name while they are not
+/// there asks this instead of a permit.
+#[must_use]
+pub fn may_run(role: Option<Role>, access: ConnectionAccess) -> bool {
+    role_suffices(RunExport::LEAST, role, Some(access))
+}
+
+fn role_suffices(least: Least, role: Option<Role>, access: Option<ConnectionAccess>) -> bool {
+    match least {
+        Least::Operator => false,
+        Least::Role(least) => role.is_some_and(|held| held >= least),
+        Least::ContributorIfShared => match role {
+            Some(Role::Administrator) => true,
+            Some(Role::Contributor) => access == Some(ConnectionAccess::AdministratorsAndContributors),
+            Some(Role::Viewer) | None => false,
+        },
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
     use super::super::action::{CreateConnection, CreateTenant, GetExport, RunExport};
     use super::super::target::{ExportTarget, Tenants};
+    use super::super::{Standing, Token};
     use super::*;
-    use crate::{ConnectionName, ExportName, TenantId, Timestamp};
+    use crate::{ConnectionName, ExportName, Timestamp};
 
     fn actor(role: Option<Role>, operator: bool) -> Actor {
-        let tenants = role.map(|role| (TenantId::parse("acme").unwrap(), role)).into_iter().collect();
-        Actor::new("somebody".to_owned(), tenants, operator, Timestamp::from_millis(0))
+        let acme = TenantId::parse("acme").unwrap();
+        let at = Timestamp::from_millis(0);
+        let token = Token {
+            subject: "somebody".to_owned(),
+            tenants: role.map(|role| (acme.clone(), role)).into_iter().collect(),
+            lists_tenants: true,
+            operator,
+            issue_time: at,
+            expire_time: at,
+        };
+        Actor::admit(token, &Standing { tenants: [(acme, None)].into() })
     }
 
     fn export_on(access: ConnectionAccess) -> ExportTarget {

@@ -32,6 +32,11 @@ pub struct Model {
     pub version: i64,
     pub create_time: i64,
     pub update_time: i64,
+    #[sea_orm(column_type = "Text", nullable)]
+    pub secret_reference: Option<String>,
+    #[sea_orm(column_type = "Text", nullable)]
+    pub attention: Option<String>,
+    pub export_user_lost_time: Option<i64>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

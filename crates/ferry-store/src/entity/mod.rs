@@ -11,6 +11,7 @@ pub mod connection;
 pub mod export;
 pub mod lane;
 pub mod plan;
+pub mod principal;
 pub mod request_id;
 pub mod run;
 pub mod tenant;

@@ -16,6 +16,8 @@ pub struct Model {
     pub version: i64,
     pub create_time: i64,
     pub update_time: i64,
+    pub delete_time: Option<i64>,
+    pub purge_time: Option<i64>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -1,0 +1,132 @@
+//! What a run of an export would meet, asked of the destination and the segments.
+
+use crate::Control;
+use crate::control::call_failure;
+use crate::export::parse;
+use crate::segment::blocking;
+use ferry_destinations::activecampaign::CallError;
+use ferry_domain::authz::action::ValidateExport;
+use ferry_domain::authz::{Actor, permit};
+use ferry_domain::export::DestinationField;
+use ferry_domain::{Error, Export, ExportSettings, FieldMapping, Reason, Result, limits};
+use ferry_segments::Catalogue;
+use std::time::Duration;
+
+/// What a run would meet.
+#[derive(Debug, Clone, Default)]
+pub struct Validation {
+    /// The list's name.
+    pub list_name: String,
+    /// What may go wrong.
+    pub warnings: Vec<String>,
+    /// Members of all segments, where known.
+    pub member_count: Option<u64>,
+    /// At the documented limits.
+    pub estimated_duration: Option<Duration>,
+    /// What would make it fail.
+    pub problems: Vec<(Reason, String)>,
+}
+
+impl Control {
+    /// Asks the destination and the segments what a run would meet.
+    pub async fn validate_export(&self, actor: &Actor, name: &str) -> Result<Validation> {
+        let name = parse("name", name)?;
+        let target = self.target::<ValidateExport>(actor, &name).await?;
+        let found =
+            self.granted(|store| Ok(store.export_credentials(permit::<ValidateExport>(actor, target)?)))?.await?;
+        let _probe = self.probes.begin(&name.tenant)?;
+        let destination = match self.destination(&found.connection, &found.secret).await {
+            Err(Error::FailedPrecondition { reason, .. }) => {
+                // Which host or secret it is, only administrators may know.
+                let text = "the connection cannot be used as it is; an administrator calls VerifyConnection";
+                let problems = vec![(reason, text.to_owned())];
+                return Ok(Validation { problems, ..Validation::default() });
+            }
+            other => other?,
+        };
+        let mut validation = Validation::default();
+        // Contributors may not know the host, and the text is for them too.
+        let host = "the destination";
+        let ExportSettings::Activecampaign { list_id, .. } = found.export.settings;
+        match destination.list(list_id).await {
+            Ok(Some(list_name)) => validation.list_name = list_name,
+            Ok(None) => {
+                validation.problems.push((Reason::ListNotFound, format!("list {list_id} does not exist at {host}")));
+            }
+            Err(error) => validation.problems.push(call_failure(&error, host)),
+        }
+        let custom = custom_fields(&found.export);
+        if !custom.is_empty() && validation.problems.is_empty() {
+            check_fields(destination.fields().await, &custom, host, &mut validation);
+        }
+        let catalogue = self.catalogue(&name.tenant).await?;
+        let export = found.export;
+        blocking(move || {
+            check_segments(&catalogue, &export, &mut validation);
+            validation
+        })
+        .await
+    }
+}
+
+fn custom_fields(export: &Export) -> Vec<u32> {
+    let number = |mapping: &FieldMapping| match mapping.destination_field {
+        DestinationField::Custom(number) => Some(number),
+        DestinationField::Email
+        | DestinationField::FirstName
+        | DestinationField::LastName
+        | DestinationField::Phone => None,
+    };
+    export.field_mappings.iter().filter_map(number).collect()
+}
+
+fn check_fields(
+    found: std::result::Result<Vec<(u32, String)>, CallError>,
+    custom: &[u32],
+    host: &str,
+    validation: &mut Validation,
+) {
+    match found {
+        Ok(fields) => {
+            for number in custom.iter().filter(|number| !fields.iter().any(|(id, _)| id == *number)) {
+                let text = format!("custom field {number} does not exist at {host}");
+                validation.problems.push((Reason::FieldNotFound, text));
+            }
+        }
+        Err(error) => validation.problems.push(call_failure(&error, host)),
+    }
+}
+
+fn check_segments(catalogue: &Catalogue, export: &Export, validation: &mut Validation) {
+    let mut members = Some(0);
+    for id in &export.segments {
+        let Some(entry) = catalogue.segment(id.as_str()) else {
+            validation.problems.push((Reason::SegmentNotFound, format!("segment `{id}` is not in the catalogue")));
+            continue;
+        };
+        members = members.zip(entry.member_count()).map(|(sum, count)| sum + count);
+        let columns = match entry.columns() {
+            Ok(columns) => columns,
+            Err(error) => {
+                validation.problems.push((Reason::SegmentUnreadable, format!("segment `{id}`: {error}")));
+                continue;
+            }
+        };
+        for mapping in &export.field_mappings {
+            if !columns.iter().any(|column| column.mappable && column.name == mapping.profile_column) {
+                let text = format!("segment `{id}` has no column `{}`", mapping.profile_column);
+                validation.problems.push((Reason::ColumnNotFound, text));
+            }
+        }
+    }
+    validation.member_count = members;
+    if let Some(members) = members {
+        let minutes = members.div_ceil(250) as f64 / 100.0;
+        validation.estimated_duration = Some(Duration::from_secs_f64(minutes * 60.0));
+        if members > limits::PROFILES_PER_RUN {
+            let text =
+                format!("{members} members; a run carries at most {} and would be skipped", limits::PROFILES_PER_RUN);
+            validation.warnings.push(text);
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! RPCs that are not built yet: who may not call them learns that, everybody else that they do not exist yet.
+
+use crate::Control;
+use ferry_domain::authz::action::{ApproveRun, WatchRuns};
+use ferry_domain::authz::{Action, Actor, ExportTarget, permit};
+use ferry_domain::name::RunParent;
+use ferry_domain::{Error, ExportName, Result, RunName, TenantName, limits};
+
+impl Control {
+    /// One that is for a tenant, or for something in it that cannot exist yet.
+    pub fn unbuilt<A: Action<Target = TenantName>>(&self, actor: &Actor, name: &str) -> Result<()> {
+        permit::<A>(actor, tenant_in(name)?)?.spend();
+        Err(Error::Unimplemented(A::METHOD))
+    }
+
+    /// One that is for exports, each of which the caller must be allowed to change.
+    pub async fn unbuilt_for_exports<A>(&self, actor: &Actor, names: &[String]) -> Result<()>
+    where
+        A: Action<Target = ExportTarget>,
+    {
+        if names.is_empty() || names.len() > limits::NAMES_PER_BATCH {
+            return Err(Error::invalid("names", "must name 1 to 100 exports"));
+        }
+        for name in names {
+            let name = ExportName::parse(name).map_err(|error| Error::invalid("name", error.to_string()))?;
+            let target = self.target::<A>(actor, &name).await?;
+            permit::<A>(actor, target)?.spend();
+        }
+        Err(Error::Unimplemented(A::METHOD))
+    }
+
+    /// `ApproveRun`.
+    pub async fn approve_run(&self, actor: &Actor, name: &str) -> Result<()> {
+        let name = RunName::parse(name).map_err(|error| Error::invalid("name", error.to_string()))?;
+        let target = self.run_target::<ApproveRun>(actor, &name).await?;
+        permit::<ApproveRun>(actor, target)?.spend();
+        Err(Error::Unimplemented(ApproveRun::METHOD))
+    }
+
+    /// `WatchRuns`.
+    pub fn watch_runs(&self, actor: &Actor, parent: &str) -> Result<()> {
+        let parent = RunParent::parse(parent).map_err(|error| Error::invalid("parent", error.to_string()))?;
+        permit::<WatchRuns>(actor, parent)?.spend();
+        Err(Error::Unimplemented(WatchRuns::METHOD))
+    }
+}
+
+/// The tenant that a name begins with.
+fn tenant_in(name: &str) -> Result<TenantName> {
+    let end = name.match_indices('/').nth(1).map_or(name.len(), |(at, _)| at);
+    TenantName::parse(&name[..end]).map_err(|error| Error::invalid("name", error.to_string()))
+}

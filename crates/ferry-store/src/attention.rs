@@ -1,0 +1,108 @@
+//! Why a connection cannot carry runs until somebody acts.
+//!
+//! Two things are kept apart, so that mending one does not hide the other: what the destination said of the credentials
+//! (`state`, `attention`), and whether somebody is there in whose name unattended runs may act
+//! (`export_user_lost_time`).
+
+use crate::connection::{read_state, state_word, to_domain};
+use crate::entity::connection;
+use crate::error::{database, from_json, to_json};
+use ferry_domain::{ConnectionState, Error, Reason, Result, Timestamp};
+use sea_orm::ActiveValue::Set;
+use sea_orm::{DatabaseTransaction, EntityTrait, IntoActiveModel};
+
+/// What the destination said of a connection's credentials.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It took them.
+    Taken,
+    /// It refused them, or the secret could not be had; somebody must act.
+    Refused(Reason),
+    /// Nothing, for example because it could not be reached.
+    Nothing,
+}
+
+impl Verdict {
+    /// Notes it, if it is about the secret in force: a run may have begun with an older one.
+    pub(crate) fn note(
+        self,
+        of_version: u32,
+        row: &mut connection::ActiveModel,
+        found: &connection::Model,
+    ) -> Result<()> {
+        if found.secret_version != i64::from(of_version) {
+            return Ok(());
+        }
+        match self {
+            Self::Nothing => {}
+            Self::Taken => {
+                row.state = Set(state_word(ConnectionState::Ready));
+                row.attention = Set(None);
+            }
+            Self::Refused(reason) => {
+                row.state = Set(state_word(ConnectionState::NeedsAttention));
+                row.attention = Set(Some(to_json(&reason)?));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The state that callers see, and why it needs attention. A lost export user comes first.
+pub(crate) fn seen(row: &connection::Model) -> Result<(ConnectionState, Option<Reason>)> {
+    if row.export_user_lost_time.is_some() {
+        return Ok((ConnectionState::NeedsAttention, Some(Reason::ExportUserLost)));
+    }
+    let state = read_state(&row.state)?;
+    let attention = row.attention.as_deref().map(|text| from_json("connections", text)).transpose()?;
+    // A row from before the reason was kept says no more than that the destination refused.
+    let reason = (state == ConnectionState::NeedsAttention).then(|| attention.unwrap_or(Reason::CredentialsRefused));
+    Ok((state, reason))
+}
+
+/// Nobody is there any more in whose name its unattended runs may act.
+pub(crate) async fn needs_export_user(
+    transaction: &DatabaseTransaction,
+    row: connection::Model,
+    now: Timestamp,
+) -> Result<()> {
+    if row.export_user_lost_time.is_some() {
+        return Ok(());
+    }
+    let version = row.version + 1;
+    let mut row = row.into_active_model();
+    row.export_user_lost_time = Set(Some(now.as_millis()));
+    row.version = Set(version);
+    row.update_time = Set(now.as_millis());
+    connection::Entity::update(row).exec(transaction).await.map_err(database)?;
+    Ok(())
+}
+
+/// Refuses to run on a connection that needs attention.
+pub(crate) fn must_be_ready(row: &connection::Model) -> Result<()> {
+    let connection = to_domain(row.clone())?;
+    let Some(attention) = connection.attention else { return Ok(()) };
+    let what = match attention {
+        Reason::ExportUserLost => {
+            "its export user lost their right; an administrator takes their place with BindExportUser"
+        }
+        Reason::SecretUnavailable => {
+            "the secret that it names cannot be read; an administrator mends it, then calls VerifyConnection"
+        }
+        _ => "an administrator sets a valid key with UpdateConnection, or calls VerifyConnection once it is mended",
+    };
+    let message = format!("the connection of this export needs attention ({}): {what}", attention.as_str());
+    Err(Error::precondition(
+        Reason::ConnectionNotReady,
+        attention_kind(attention),
+        connection.name.to_string(),
+        message,
+    ))
+}
+
+fn attention_kind(attention: Reason) -> &'static str {
+    match attention {
+        Reason::ExportUserLost => "EXPORT_USER",
+        _ => "CREDENTIALS",
+    }
+}

@@ -1,0 +1,157 @@
+//! Changes of a connection, and its secret as stored.
+
+use crate::attention::needs_export_user;
+use crate::connection::{access_of, load, state_word, to_domain};
+use crate::entity::{connection, run};
+use crate::error::{database, to_json};
+use crate::request::{self, Write};
+use crate::{Store, principal, tenant as tenants};
+use ferry_domain::authz::action::UpdateConnection;
+use ferry_domain::authz::{Action, Permit, may_run};
+use ferry_domain::{
+    Connection, ConnectionAccess, ConnectionName, ConnectionState, Consent, Error, Result, RunState, Timestamp,
+};
+use sea_orm::ActiveValue::Set;
+use sea_orm::{ColumnTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter};
+
+/// A secret as stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoredSecret {
+    /// The sealed bytes.
+    Sealed(Vec<u8>),
+    /// Where it lies instead.
+    Reference(String),
+}
+
+impl StoredSecret {
+    pub(crate) fn columns(self) -> (Vec<u8>, Option<String>) {
+        match self {
+            Self::Sealed(bytes) => (bytes, None),
+            Self::Reference(text) => (Vec::new(), Some(text)),
+        }
+    }
+
+    pub(crate) fn of(row: &connection::Model) -> Self {
+        match &row.secret_reference {
+            Some(text) => Self::Reference(text.clone()),
+            None => Self::Sealed(row.sealed_secret.clone()),
+        }
+    }
+}
+
+/// A new secret.
+pub struct NewSecret {
+    /// Its version, one above the last.
+    pub version: u32,
+    /// The secret.
+    pub secret: StoredSecret,
+}
+
+/// What is to change; nothing stays as it is.
+#[derive(Default)]
+pub struct ConnectionChange {
+    /// The version that the caller has seen.
+    pub seen_version: i64,
+    /// A new display name.
+    pub display_name: Option<String>,
+    /// Who may use it from now on.
+    pub access: Option<ConnectionAccess>,
+    /// A new consent.
+    pub consent: Option<Consent>,
+    /// A new host; ends the runs that go on.
+    pub host: Option<String>,
+    /// A new secret.
+    pub secret: Option<NewSecret>,
+    /// A new state.
+    pub state: Option<ConnectionState>,
+}
+
+impl Store {
+    /// Changes a connection.
+    pub fn connection_update(
+        &self,
+        permit: Permit<UpdateConnection>,
+        change: ConnectionChange,
+        write: Write,
+    ) -> impl Future<Output = Result<Connection>> + Send + use<> {
+        let name = permit.spend().target;
+        let store = self.clone();
+        async move {
+            let writer = store.writer.clone();
+            let updated = writer.run(move |transaction| Box::pin(update(transaction, name, change, write))).await;
+            store.wake();
+            updated
+        }
+    }
+}
+
+async fn update(
+    transaction: &DatabaseTransaction,
+    name: ConnectionName,
+    change: ConnectionChange,
+    write: Write,
+) -> Result<Connection> {
+    let tenant = name.tenant.as_str();
+    if request::earlier(transaction, tenant, UpdateConnection::METHOD, &write).await?.is_some() {
+        return to_domain(load(transaction, &name).await?);
+    }
+    tenants::must_exist(transaction, &name.tenant).await?;
+    let found = load(transaction, &name).await?;
+    if found.version != change.seen_version {
+        return Err(Error::Aborted { name: name.to_string() });
+    }
+    let (version, generation, host) = (found.version, found.generation, found.host.clone());
+    let mut row = found.into_active_model();
+    row.version = Set(version + 1);
+    row.update_time = Set(write.now.as_millis());
+    if let Some(display_name) = change.display_name {
+        row.display_name = Set(display_name);
+    }
+    if let Some(access) = change.access {
+        row.access = Set(to_json(&access)?);
+    }
+    if let Some(consent) = change.consent {
+        row.consent = Set(to_json(&consent)?);
+    }
+    if let Some(secret) = change.secret {
+        let (sealed_secret, secret_reference) = secret.secret.columns();
+        row.sealed_secret = Set(sealed_secret);
+        row.secret_reference = Set(secret_reference);
+        row.secret_version = Set(i64::from(secret.version));
+        row.secret_set_time = Set(write.now.as_millis());
+    }
+    if let Some(state) = change.state {
+        row.state = Set(state_word(state));
+        row.attention = Set(None);
+    }
+    if let Some(new_host) = change.host.filter(|new_host| *new_host != host) {
+        row.host = Set(new_host);
+        row.generation = Set(generation + 1);
+        stop_runs(transaction, &name, write.now).await?;
+    }
+    let mut updated = connection::Entity::update(row).exec(transaction).await.map_err(database)?;
+    // Unshared: an export user who is no administrator may no longer run exports on it. What has begun goes on.
+    let role = principal::role_of(transaction, tenant, &updated.run_as).await?;
+    if change.access.is_some() && !may_run(role, access_of(&updated)?) {
+        needs_export_user(transaction, updated, write.now).await?;
+        updated = load(transaction, &name).await?;
+    }
+    request::note(transaction, tenant, UpdateConnection::METHOD, &write, &name.to_string()).await?;
+    to_domain(updated)
+}
+
+/// What was planned for the old host must not reach the new one.
+async fn stop_runs(transaction: &DatabaseTransaction, name: &ConnectionName, now: Timestamp) -> Result<()> {
+    let live = [RunState::Queued, RunState::Processing, RunState::AwaitingApproval, RunState::Paused];
+    let rows = run::Entity::find()
+        .filter(run::Column::Tenant.eq(name.tenant.as_str()))
+        .filter(run::Column::Connection.eq(name.connection.as_str()))
+        .filter(run::Column::State.is_in(live.map(RunState::as_str)))
+        .all(transaction)
+        .await
+        .map_err(database)?;
+    for row in rows {
+        crate::run::ask_to_stop(transaction, row, now).await?;
+    }
+    Ok(())
+}
