@@ -4,6 +4,7 @@ use crate::lane::Lanes;
 use crate::pace::TimeScale;
 use ferry_domain::Timestamp;
 use ferry_egress::Egress;
+use ferry_secrets::SecretStores;
 use ferry_store::Store;
 use ferry_vault::Vault;
 use std::path::PathBuf;
@@ -18,6 +19,8 @@ pub struct EngineParts {
     pub vault: Vault,
     /// The way out.
     pub egress: Egress,
+    /// Where secrets lie that connections only name.
+    pub secrets: SecretStores,
     /// The folder with a folder of segments for each tenant.
     pub segments_root: PathBuf,
     /// The folder for sealed files.
@@ -35,6 +38,7 @@ pub(crate) struct Context {
     pub(crate) store: Store,
     pub(crate) vault: Vault,
     pub(crate) egress: Egress,
+    pub(crate) secrets: SecretStores,
     pub(crate) segments_root: PathBuf,
     pub(crate) data_dir: PathBuf,
     pub(crate) scale: TimeScale,
@@ -46,9 +50,9 @@ pub(crate) struct Context {
 
 impl Context {
     pub(crate) fn new(parts: EngineParts, shutdown: CancellationToken) -> Self {
-        let EngineParts { store, vault, egress, segments_root, data_dir, clock, scale, worker } = parts;
+        let EngineParts { store, vault, egress, secrets, segments_root, data_dir, clock, scale, worker } = parts;
         let lanes = Lanes::new(store.clone(), scale);
-        Self { store, vault, egress, segments_root, data_dir, scale, lanes, worker, shutdown, clock }
+        Self { store, vault, egress, secrets, segments_root, data_dir, scale, lanes, worker, shutdown, clock }
     }
 
     pub(crate) fn now(&self) -> Timestamp {

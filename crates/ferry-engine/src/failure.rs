@@ -1,4 +1,5 @@
-//! Why a run stops, in the terms of whoever has to mend it.
+//! Why a run stops, in the terms of whoever has to mend it. Everybody who may see the run reads these texts, so they
+//! name no host: that is for administrators.
 
 use ferry_destinations::activecampaign::CallError;
 use ferry_domain::{Culprit, Error, Reason, RunError, RunState, Severity};
@@ -10,7 +11,7 @@ use ferry_store::LeaseError;
 pub(crate) enum Stop {
     /// The run ends in this state, with this error.
     Ended(RunState, RunError),
-    /// A person cancelled it.
+    /// It was asked to stop; the store knows why.
     Cancelled,
     /// This process is being stopped; the run goes on at the next start.
     Shutdown,
@@ -93,67 +94,63 @@ fn from_source(segment: &str, error: &SourceError) -> Stop {
 }
 
 /// What a refused or failed call to the destination means for its run.
-pub(crate) fn from_call(error: &CallError, host: &str) -> Stop {
+pub(crate) fn from_call(error: &CallError) -> Stop {
     match error {
-        CallError::CredentialsRefused | CallError::Forbidden => credentials_refused(host),
-        CallError::AccountLapsed => account_lapsed(host),
-        CallError::NotFound => not_an_account(host),
+        CallError::CredentialsRefused | CallError::Forbidden => credentials_refused(),
+        CallError::AccountLapsed => account_lapsed(),
+        CallError::NotFound => not_an_account(),
         CallError::RateLimited { .. } => failed(
             Reason::DestinationRateLimited,
             Culprit::Destination,
             Severity::Temporary,
-            format!(
-                "`{host}` kept answering that its rate limit is exceeded; another integration of that account may be using it up"
-            ),
+            "the destination kept answering that its rate limit is exceeded; another integration of that account may be using it up",
         ),
-        CallError::Unreachable { .. } => unreachable_host(host),
-        CallError::Failed { .. } => destination_failed(host),
+        CallError::Unreachable { .. } => unreachable_host(),
+        CallError::Failed { .. } => destination_failed(),
     }
 }
 
-pub(crate) fn credentials_refused(host: &str) -> Stop {
+pub(crate) fn credentials_refused() -> Stop {
     failed(
         Reason::CredentialsRefused,
         Culprit::User,
         Severity::Permanent,
-        format!("`{host}` refused the API key; an administrator sets a valid one with UpdateConnection"),
+        "the destination refused the API key; an administrator sets a valid one with UpdateConnection",
     )
 }
 
-pub(crate) fn account_lapsed(host: &str) -> Stop {
+pub(crate) fn account_lapsed() -> Stop {
     failed(
         Reason::AccountLapsed,
         Culprit::User,
         Severity::Permanent,
-        format!("the account at `{host}` has lapsed (HTTP 402); its owner settles that with ActiveCampaign"),
+        "the account at the destination has lapsed (HTTP 402); its owner settles that with ActiveCampaign",
     )
 }
 
-pub(crate) fn not_an_account(host: &str) -> Stop {
+pub(crate) fn not_an_account() -> Stop {
     failed(
         Reason::DestinationFailed,
         Culprit::User,
         Severity::Permanent,
-        format!(
-            "`{host}` answers, but not as an ActiveCampaign account (HTTP 404); check the host name of the connection"
-        ),
+        "the destination answers, but not as an ActiveCampaign account (HTTP 404); check the host name of the connection",
     )
 }
 
-pub(crate) fn unreachable_host(host: &str) -> Stop {
+pub(crate) fn unreachable_host() -> Stop {
     failed(
         Reason::HostUnreachable,
         Culprit::Destination,
         Severity::Temporary,
-        format!("`{host}` could not be reached; check the host name of the connection, then run again"),
+        "the destination could not be reached; check the host name of the connection, then run again",
     )
 }
 
-pub(crate) fn destination_failed(host: &str) -> Stop {
+pub(crate) fn destination_failed() -> Stop {
     failed(
         Reason::DestinationFailed,
         Culprit::Destination,
         Severity::Temporary,
-        format!("`{host}` failed to answer properly too many times; run again later"),
+        "the destination failed to answer properly too many times; run again later",
     )
 }

@@ -4,7 +4,7 @@ use super::answer::{self, ImportOutcome, ImportStatus};
 use bytes::Bytes;
 use ferry_egress::{Answer, Cause, DestinationClient, Egress, HostName, HostRefused, Request, SendError, retry_after};
 use http::{HeaderName, Method, StatusCode};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use std::time::{Duration, SystemTime};
 
@@ -124,7 +124,7 @@ impl ActiveCampaign {
             .secret_header(API_TOKEN, self.key.clone())
             .attempt_id(attempt_id)
             .json(body);
-        match self.client.send(request).await {
+        match self.exchange(request).await {
             Ok(answer) => answer::import(answer.status, wait(&answer), &answer.body, rows),
             Err(SendError::NotSent(_)) => ImportOutcome::NotSent,
             Err(SendError::Unknown(_)) => ImportOutcome::Unknown,
@@ -146,9 +146,14 @@ impl ActiveCampaign {
         })
     }
 
+    async fn exchange(&self, request: Request) -> Result<Answer, SendError> {
+        let answer = self.client.send(request).await?;
+        Ok(Answer { body: redacted(answer.body, self.key.expose_secret()), ..answer })
+    }
+
     async fn get(&self, path: String, deadline: Duration) -> Result<Bytes, CallError> {
         let request = Request::new(Method::GET, path, deadline).secret_header(API_TOKEN, self.key.clone());
-        let answer = self.client.send(request).await.map_err(|error| match error {
+        let answer = self.exchange(request).await.map_err(|error| match error {
             SendError::NotSent(cause) => CallError::Unreachable { cause },
             SendError::Unknown(_) => CallError::Failed { status: None },
         })?;
@@ -164,6 +169,19 @@ impl ActiveCampaign {
             status => Err(CallError::Failed { status: Some(status.as_u16()) }),
         }
     }
+}
+
+/// Longer than any part of an answer that has to stay; a real key has 72 characters.
+const SHORTEST_REDACTED: usize = 8;
+
+/// The body without the key, should the destination tell it back: names, numbers and texts of an answer are stored and
+/// shown.
+fn redacted(body: Bytes, key: &str) -> Bytes {
+    let text = String::from_utf8_lossy(&body);
+    if key.len() < SHORTEST_REDACTED || !text.contains(key) {
+        return body;
+    }
+    Bytes::from(text.replace(key, "(redacted)"))
 }
 
 fn wait(answer: &Answer) -> Option<Duration> {

@@ -2,10 +2,10 @@
 //!
 //! The destination counts a request when it arrives, at an instant that Ferry cannot see. Two bounds are certain: it
 //! arrives after its slot was granted, and before its answer was here (or, without an answer, before its deadline).
-//! So if a request is granted only once `span` has passed since the *latest possible* arrival of the one `limit`
-//! places before it, no sliding window of length `span` can hold more than `limit` requests, whatever the network does.
+//! So each request holds one of `limit` places from its grant until `span` after its latest possible arrival. Of
+//! requests that arrive within one `span`, look at the one granted last: the others still held their places then. So
+//! there are at most `limit` of them, whatever the network does, and however the requests are spaced.
 
-use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 /// A request that the window has granted.
@@ -13,10 +13,16 @@ use std::time::{Duration, Instant};
 pub(super) struct Ticket(u64);
 
 #[derive(Debug)]
-struct Entry {
-    ticket: u64,
-    /// The latest instant at which it can have arrived; unknown while it is on its way.
+struct Place {
+    ticket: Ticket,
+    /// The latest instant at which its request can have arrived; unknown while that is on its way.
     latest_arrival: Option<Instant>,
+}
+
+impl Place {
+    fn is_taken(&self, span: Duration, now: Instant) -> bool {
+        self.latest_arrival.is_none_or(|arrival| arrival + span > now)
+    }
 }
 
 /// At most `limit` arrivals in any `span`.
@@ -24,7 +30,8 @@ struct Entry {
 pub(super) struct Window {
     limit: usize,
     span: Duration,
-    entries: VecDeque<Entry>,
+    /// Places taken, and perhaps some that are free again.
+    places: Vec<Place>,
     next_ticket: u64,
 }
 
@@ -39,50 +46,46 @@ pub(super) enum Opening {
 
 impl Window {
     pub(super) fn new(limit: usize, span: Duration) -> Self {
-        Self { limit, span, entries: VecDeque::with_capacity(limit), next_ticket: 0 }
+        Self { limit, span, places: Vec::with_capacity(limit), next_ticket: 0 }
     }
 
     /// Counts requests of an owner before us, of which only the number is known.
     pub(super) fn assume_used(&mut self, count: usize, now: Instant) {
         for _ in 0..count.min(self.limit) {
-            let ticket = self.grant();
+            let ticket = self.grant(now);
             self.arrived(ticket, now);
         }
     }
 
     pub(super) fn opening(&self, now: Instant) -> Opening {
-        let Some(position) = self.entries.len().checked_sub(self.limit) else {
+        let taken = self.places.iter().filter(|place| place.is_taken(self.span, now));
+        if taken.clone().count() < self.limit {
             return Opening::At(now);
-        };
-        match self.entries.get(position).map(|entry| entry.latest_arrival) {
-            None => Opening::At(now),
-            Some(Some(arrival)) => Opening::At(arrival + self.span),
-            Some(None) => Opening::AfterAnAnswer,
         }
+        let first = taken.filter_map(|place| place.latest_arrival).min();
+        first.map_or(Opening::AfterAnAnswer, |arrival| Opening::At(arrival + self.span))
     }
 
     /// Grants a request. The caller has asked [`Window::opening`] and waited.
-    pub(super) fn grant(&mut self) -> Ticket {
-        let ticket = self.next_ticket;
+    pub(super) fn grant(&mut self, now: Instant) -> Ticket {
+        let span = self.span;
+        self.places.retain(|place| place.is_taken(span, now));
+        let ticket = Ticket(self.next_ticket);
         self.next_ticket += 1;
-        self.entries.push_back(Entry { ticket, latest_arrival: None });
-        // Only the newest `limit` matter: an older one can no longer share a window with the next request.
-        while self.entries.len() > self.limit {
-            self.entries.pop_front();
-        }
-        Ticket(ticket)
+        self.places.push(Place { ticket, latest_arrival: None });
+        ticket
     }
 
     /// The request's answer is here, or its deadline has passed.
     pub(super) fn arrived(&mut self, ticket: Ticket, now: Instant) {
-        if let Some(entry) = self.entries.iter_mut().find(|entry| entry.ticket == ticket.0) {
-            entry.latest_arrival = Some(now);
+        if let Some(place) = self.places.iter_mut().find(|place| place.ticket == ticket) {
+            place.latest_arrival = Some(now);
         }
     }
 
     /// The request was not sent after all.
     pub(super) fn give_back(&mut self, ticket: Ticket) {
-        self.entries.retain(|entry| entry.ticket != ticket.0);
+        self.places.retain(|place| place.ticket != ticket);
     }
 }
 
@@ -101,7 +104,7 @@ mod tests {
     fn a_request_on_its_way_keeps_the_window_shut() {
         let now = Instant::now();
         let mut window = Window::new(1, Duration::from_secs(60));
-        let ticket = window.grant();
+        let ticket = window.grant(now);
         assert_eq!(window.opening(now), Opening::AfterAnAnswer);
         window.arrived(ticket, now + Duration::from_secs(3));
         assert_eq!(window.opening(now), Opening::At(now + Duration::from_secs(63)));
@@ -111,9 +114,23 @@ mod tests {
     fn a_request_given_back_does_not_count() {
         let now = Instant::now();
         let mut window = Window::new(1, Duration::from_secs(60));
-        let ticket = window.grant();
+        let ticket = window.grant(now);
         window.give_back(ticket);
         assert_eq!(window.opening(now), Opening::At(now));
+    }
+
+    #[test]
+    fn a_slow_request_keeps_one_place_and_no_more() {
+        let (now, span) = (Instant::now(), Duration::from_secs(60));
+        let mut window = Window::new(2, span);
+        let _slow = window.grant(now);
+        for round in 0..3 {
+            let now = now + span * round;
+            assert_eq!(window.opening(now), Opening::At(now));
+            let quick = window.grant(now);
+            window.arrived(quick, now);
+            assert_eq!(window.opening(now), Opening::At(now + span));
+        }
     }
 
     proptest! {
@@ -143,7 +160,7 @@ mod tests {
                         Opening::AfterAnAnswer => now = on_their_way[0].1,
                     }
                 }
-                let ticket = window.grant();
+                let ticket = window.grant(now);
                 let latency = Duration::from_millis(latency);
                 arrivals.push(now + latency.mul_f64(part));
                 on_their_way.push((ticket, now + latency));

@@ -10,13 +10,23 @@ use crate::failure::{self, Stop};
 use ferry_domain::{Counts, Culprit, Reason, RunError, RunState, Severity};
 use ferry_segments::layout::RunFile;
 use ferry_segments::{PlanReader, RejectedRow, RejectedWriter, Stage};
-use ferry_store::{BatchRecord, BatchState, Lease};
+use ferry_store::{BatchRecord, BatchState, Lease, PlanRecord};
 use std::sync::Arc;
 
-/// Ends a run that never came to its work: nothing was sent, so its account holds what was read and nothing more.
-pub(super) async fn without_work(shared: &Arc<Context>, lease: &Lease, stop: Stop) -> Result<RunState, Stop> {
+/// Ends a run that did not come to its work, this time. An earlier process may have sent some of its plan: that is in
+/// the recorded batches, and what has no answer yet is unknown.
+pub(super) async fn without_work(
+    shared: &Arc<Context>,
+    lease: &Lease,
+    planned: Option<&PlanRecord>,
+    stop: Stop,
+) -> Result<RunState, Stop> {
     let (state, error) = ending(stop)?;
-    let counts = shared.store.run_counts(lease).await?;
+    let mut counts = shared.store.run_counts(lease).await?;
+    if let Some(plan) = planned {
+        counts = account(counts, plan.planned, &shared.store.batches(lease).await?);
+    }
+    note_attention(shared, lease, error.as_ref()).await?;
     shared.store.run_finish(lease, state, error, counts, shared.now()).await?;
     Ok(state)
 }
@@ -46,8 +56,20 @@ pub(super) async fn after_work(
         error = Some(outcome_unknown(counts.unknown));
     }
     write_refused(context, batches).await?;
+    note_attention(shared, &context.lease, error.as_ref()).await?;
     shared.store.run_finish(&context.lease, state, error, counts, shared.now()).await?;
     Ok(state)
+}
+
+/// Where every further run would end the same way until somebody mends the connection, the connection says so.
+async fn note_attention(shared: &Arc<Context>, lease: &Lease, error: Option<&RunError>) -> Result<(), Stop> {
+    let Some(error) = error.filter(|error| error.severity == Severity::Permanent) else { return Ok(()) };
+    match error.reason {
+        Reason::CredentialsRefused | Reason::AccountLapsed | Reason::SecretUnavailable => {
+            Ok(shared.store.connection_attention(lease, error.reason, shared.now()).await?)
+        }
+        _ => Ok(()),
+    }
 }
 
 fn ending(stop: Stop) -> Result<(RunState, Option<RunError>), Stop> {

@@ -13,6 +13,7 @@ mod finish;
 mod plan;
 mod recover;
 mod retry;
+mod secret;
 mod send;
 mod settle;
 mod work;
@@ -21,13 +22,12 @@ use crate::context::Context;
 use crate::failure::{self, Stop};
 use crate::lane::Lane;
 use ferry_destinations::activecampaign::ActiveCampaign;
-use ferry_domain::{Connection, Export, Run, RunState};
+use ferry_domain::{Connection, Culprit, Export, Reason, Run, RunState, Severity};
 use ferry_egress::HostName;
 use ferry_segments::FileKey;
 use ferry_segments::layout::RunFile;
 use ferry_store::{Claimed, Lease, PlanRecord};
 use ferry_vault::{KeyId, Purpose};
-use secrecy::SecretString;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -75,7 +75,7 @@ pub(crate) async fn carry_out(shared: Arc<Context>, claimed: Claimed) {
     let planned = claimed.plan.clone();
     let outcome = match prepare(&shared, claimed).await {
         Ok(context) => through(Arc::new(context), planned).await,
-        Err(stop) => finish::without_work(&shared, &lease, stop).await,
+        Err(stop) => finish::without_work(&shared, &lease, planned.as_ref(), stop).await,
     };
     match outcome {
         Ok(state) => tracing::info!(run = %name, state = state.as_str(), "run ended"),
@@ -87,22 +87,20 @@ pub(crate) async fn carry_out(shared: Arc<Context>, claimed: Claimed) {
 
 /// Opens what the run needs: keys, the way to the account, its lane.
 async fn prepare(shared: &Arc<Context>, claimed: Claimed) -> Result<RunContext, Stop> {
-    let Claimed { lease, run, export, connection, sealed_secret, .. } = claimed;
-    if run.state == RunState::Cancelling {
+    let Claimed { lease, run, export, connection, secret, plan } = claimed;
+    if run.state == RunState::Cancelling && plan.is_none() {
+        // With a plan there may be batches to settle first; no new intent is granted meanwhile.
         return Err(Stop::Cancelled);
     }
     let tenant = lease.run().tenant.as_str().to_owned();
     let uid = connection.uid.clone();
     let key = |purpose| KeyId::new(&tenant, &uid, purpose).map_err(vault_failure);
-    let secret_id = key(Purpose::Secret { version: connection.secret_version })?;
     let file_id = key(Purpose::File)?;
     let identity_id = KeyId::new(&tenant, "", Purpose::Identity).map_err(vault_failure)?;
     let vault = &shared.vault;
-    let secret = vault.unseal(&secret_id, "api_key", &sealed_secret).map_err(vault_failure)?;
-    let secret = SecretString::from(String::from_utf8_lossy(&secret).into_owned());
-    let host = HostName::parse(&connection.host).map_err(|error| not_allowed(&error.to_string()))?;
-    let destination =
-        ActiveCampaign::new(&shared.egress, &host, secret).map_err(|error| not_allowed(&error.to_string()))?;
+    let secret = secret::open(shared, &lease, &connection, secret).await?;
+    let host = HostName::parse(&connection.host).map_err(|_| not_allowed())?;
+    let destination = ActiveCampaign::new(&shared.egress, &host, secret).map_err(|_| not_allowed())?;
     let lane = shared.lanes.lane(&connection.host, shared.now()).await?;
     Ok(RunContext {
         identity_key: vault.data_key(&identity_id).map_err(vault_failure)?,
@@ -119,13 +117,13 @@ async fn prepare(shared: &Arc<Context>, claimed: Claimed) -> Result<RunContext, 
 }
 
 async fn through(context: Arc<RunContext>, planned: Option<PlanRecord>) -> Result<RunState, Stop> {
-    let plan = match planned {
+    let plan = match planned.clone() {
         Some(plan) => plan::reopen(&context, plan).await,
         None => plan::make(&context).await,
     };
     let plan = match plan {
         Ok(plan) => plan,
-        Err(stop) => return finish::without_work(&context.shared, &context.lease, stop).await,
+        Err(stop) => return finish::without_work(&context.shared, &context.lease, planned.as_ref(), stop).await,
     };
     if context.run.dry_run {
         return finish::planned_only(&context, &plan).await;
@@ -139,11 +137,7 @@ fn vault_failure(error: ferry_vault::VaultError) -> Stop {
     failure::internal("a key of this connection could not be opened; check the key store of the service")
 }
 
-fn not_allowed(message: &str) -> Stop {
-    failure::failed(
-        ferry_domain::Reason::HostNotAllowed,
-        ferry_domain::Culprit::User,
-        ferry_domain::Severity::Permanent,
-        message,
-    )
+fn not_allowed() -> Stop {
+    let message = "the host of the connection is not among those that the operator of this service allows";
+    failure::failed(Reason::HostNotAllowed, Culprit::User, Severity::Permanent, message)
 }

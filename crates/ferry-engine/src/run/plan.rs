@@ -56,6 +56,8 @@ pub(super) async fn make(context: &Arc<RunContext>) -> Result<Adopted, Stop> {
     shared.store.run_phase(&context.lease, Phase::Reading, shared.now()).await?;
     let segments = segments(context).await?;
     check_destination(context).await?;
+    // The destination may have taken its time. Once the tenant is removed no file may be made any more.
+    super::work::stop_asked(context).await?.map_or(Ok(()), Err)?;
     let summary = read(context, segments).await?;
     let counts = Counts {
         members: summary.members,
@@ -83,9 +85,9 @@ pub(super) async fn make(context: &Arc<RunContext>) -> Result<Adopted, Stop> {
     Ok(Adopted { record, counts })
 }
 
-/// 98.5 imports a minute, then the last batches settle.
+/// 100 imports a minute, then the last batches settle.
 fn estimated_end(context: &RunContext, batches: usize) -> Timestamp {
-    let sending = Duration::from_secs_f64(batches as f64 * 60.0 / 98.5);
+    let sending = Duration::from_secs_f64(batches as f64 * 60.0 / 100.0);
     context.shared.now().plus(context.shared.scale.real(sending + SETTLING))
 }
 
@@ -162,6 +164,11 @@ where
             () = context.stop_sending.cancelled() => return Err(Stop::Shutdown),
             slot = context.lane.slot(Class::Other, context.run_label()) => slot.ok_or(Stop::Shutdown)?,
         };
+        // The wait for a slot may have been long: a run that was stopped meanwhile asks nothing more.
+        if let Some(stop) = super::work::stop_asked(context).await.unwrap_or_else(Some) {
+            slot.unused();
+            return Err(stop);
+        }
         let answer = question().await;
         slot.answered();
         attempt += 1;
@@ -172,10 +179,7 @@ where
         let keys_left = matches!(error, CallError::CredentialsRefused | CallError::Forbidden)
             && attempt < super::retry::REFUSED_KEYS;
         if !keys_left && (!error.is_retryable() || attempt >= super::retry::ATTEMPTS) {
-            if matches!(error, CallError::CredentialsRefused | CallError::Forbidden | CallError::AccountLapsed) {
-                context.shared.store.connection_attention(&context.lease, context.shared.now()).await?;
-            }
-            return Err(failure::from_call(&error, context.lane.account()));
+            return Err(failure::from_call(&error));
         }
         let wait = match &error {
             CallError::RateLimited { retry_after: Some(wait) } => *wait,
@@ -188,7 +192,8 @@ where
     }
 }
 
-/// Reads all segments in a thread of its own; a cancelled run stops the reading.
+/// Reads all segments in a thread of its own. A cancelled run stops the reading, and so does one that was taken away: the
+/// removal of a tenant counts on it that no file is written half a second after (`ferry-control`, `tenant.rs`).
 async fn read(context: &Arc<RunContext>, segments: Vec<SegmentEntry>) -> Result<PlanSummary, Stop> {
     let control = Arc::new(SnapshotControl::default());
     let reading = tokio::task::spawn_blocking({
@@ -218,7 +223,7 @@ async fn read(context: &Arc<RunContext>, segments: Vec<SegmentEntry>) -> Result<
                 control.cancelled.store(true, Ordering::Relaxed);
             }
             () = tokio::time::sleep(Duration::from_millis(250)), if cancelled.is_none() => {
-                if let Some(stop) = super::work::stop_asked(context).await? {
+                if let Some(stop) = super::work::stop_asked(context).await.unwrap_or_else(Some) {
                     cancelled = Some(stop);
                     control.cancelled.store(true, Ordering::Relaxed);
                 }

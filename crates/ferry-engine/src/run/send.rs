@@ -156,12 +156,11 @@ async fn finish_attempt(
         }
         ImportOutcome::AccountLapsed => {
             record(context, permit, AttemptOutcome::AccountLapsed, BatchAfter::Due, none).await?;
-            context.shared.store.connection_attention(&context.lease, context.shared.now()).await?;
-            Err(failure::account_lapsed(context.lane.account()))
+            Err(failure::account_lapsed())
         }
         ImportOutcome::NotFound => {
             record(context, permit, AttemptOutcome::NotFound, BatchAfter::Due, none).await?;
-            Err(failure::not_an_account(context.lane.account()))
+            Err(failure::not_an_account())
         }
         ImportOutcome::NotSent => {
             record(context, permit, AttemptOutcome::NotSent, BatchAfter::Due, none).await?;

@@ -84,7 +84,7 @@ async fn ask(context: &Arc<RunContext>, batch: &Unsettled) -> Result<Polled, Sto
         Err(error) if error.is_retryable() || batch.polls < retry::REFUSED_KEYS => {
             Ok(Polled::NoAnswer(retry::backoff(batch.polls, retry::random())))
         }
-        Err(error) => Err(crate::failure::from_call(&error, context.lane.account())),
+        Err(error) => Err(crate::failure::from_call(&error)),
     }
 }
 

@@ -73,7 +73,7 @@ struct Work {
 impl Work {
     fn new(context: Arc<RunContext>, plan: &Adopted, recovered: Recovered) -> Self {
         let now = Instant::now();
-        let estimate = Duration::from_secs_f64(plan.record.batch_rows.len() as f64 * 60.0 / 98.5);
+        let estimate = Duration::from_secs_f64(plan.record.batch_rows.len() as f64 * 60.0 / 100.0);
         let limit = now + context.shared.scale.real((estimate * 2).max(SHORTEST_LIMIT));
         Self {
             feed: Feed::new(Arc::clone(&context)),
@@ -213,11 +213,11 @@ impl Work {
             Sent::Refused => {
                 self.refused_requests += 1;
                 if self.refused_requests >= retry::REFUSED_REQUESTS {
-                    self.stop_with(failure::destination_failed(self.context.lane.account()));
+                    self.stop_with(failure::destination_failed());
                 }
             }
             Sent::Again { after, why } => self.again(prepared.job, after, why),
-            Sent::GivenUp => self.stop_with(failure::destination_failed(self.context.lane.account())),
+            Sent::GivenUp => self.stop_with(failure::destination_failed()),
             Sent::Stop(Stop::Fenced) => return Err(Stop::Fenced),
             Sent::Stop(Stop::Shutdown) => self.due.push_front(prepared.job),
             Sent::Stop(stop) => self.stop_with(stop),
@@ -241,20 +241,19 @@ impl Work {
     }
 
     fn again(&mut self, job: Job, after: Duration, why: Why) {
-        let host = self.context.lane.account().to_owned();
         let counts = match why {
             Why::RateLimit | Why::Late => false,
             Why::Forbidden => {
                 self.refused_keys += 1;
                 if self.refused_keys >= retry::REFUSED_KEYS {
-                    self.stop_with(failure::credentials_refused(&host));
+                    self.stop_with(failure::credentials_refused());
                 }
                 true
             }
             Why::Unreachable => {
                 self.failures += 1;
                 if self.failures >= retry::ATTEMPTS {
-                    self.stop_with(failure::unreachable_host(&host));
+                    self.stop_with(failure::unreachable_host());
                 }
                 true
             }
