@@ -4,10 +4,16 @@
 
 pub mod authn;
 mod convert;
+mod deadline;
 mod layer;
+mod limits;
+mod listener;
 mod server;
 mod service;
 mod status;
+mod tls;
 
+pub use limits::{Bounds, Limits, RequestRate};
 pub use server::{ServeError, Server, ServerParts};
 pub use service::UNIMPLEMENTED;
+pub use tls::{ClientCertificates, Tls, TlsError, TlsFiles};

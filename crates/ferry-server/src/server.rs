@@ -1,8 +1,14 @@
 //! The server: its services, what surrounds them, and how it ends.
 
 use crate::authn::Verifier;
-use crate::layer::EdgeLayer;
+use crate::layer::{EdgeLayer, Gate};
+use crate::limits::method::{BySize, Streaming};
+use crate::limits::rate::Rates;
+use crate::limits::slots::Slots;
+use crate::limits::{Calls, Limits};
+use crate::listener::listen;
 use crate::service::{AuditApi, ConnectionApi, ExportApi, NotificationApi, RefreshApi, RunApi, SegmentApi, TenantApi};
+use crate::tls::Tls;
 use ferry_control::Control;
 use ferry_proto::v1::audit_service_server::AuditServiceServer;
 use ferry_proto::v1::connection_service_server::ConnectionServiceServer;
@@ -18,14 +24,23 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::codec::CompressionEncoding::Gzip;
 use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
 
-/// Bytes of a request; small, because protobuf can unfold to many times its size.
-const REQUEST_BYTES: usize = 256 * 1024;
+/// Bytes of an answer: what gRPC clients take unless told otherwise.
+const ANSWER_BYTES: usize = 4 * 1024 * 1024;
+/// Bytes of a request's headers.
+const HEADER_BYTES: u32 = 16 * 1024;
+/// Calls at once on one connection; HTTP/2 itself knows no limit.
 const STREAMS: u32 = 128;
 const KEEPALIVE: Duration = Duration::from_secs(60);
 const KEEPALIVE_ANSWER: Duration = Duration::from_secs(20);
+/// A connection is asked to end after this, and after the grace is cut: also one whose reader has stopped reading.
+const AGE: Duration = Duration::from_secs(30 * 60);
+const AGE_GRACE: Duration = Duration::from_secs(60);
 /// How long requests in flight may take to end once the server stops.
 const DRAIN: Duration = Duration::from_secs(10);
+/// For answers that are written and not yet sent, once no call is open.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// The parts a [`Server`] is made of.
 pub struct ServerParts {
@@ -33,6 +48,10 @@ pub struct ServerParts {
     pub control: Control,
     /// Who may call.
     pub verifier: Verifier,
+    /// TLS, or nothing for plain connections.
+    pub tls: Option<Tls>,
+    /// How much may be used.
+    pub limits: Limits,
 }
 
 /// The gRPC server.
@@ -49,11 +68,23 @@ pub enum ServeError {
     /// The descriptors cannot be used.
     #[error("the API's descriptors cannot be served: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
+    /// The descriptors cannot be read.
+    #[error("the API's descriptors cannot be read: {0}")]
+    Descriptors(#[from] prost::DecodeError),
+}
+
+/// A service with the sizes of its requests and answers.
+macro_rules! sized {
+    ($server:expr) => {
+        BySize::new($server.max_encoding_message_size(ANSWER_BYTES), |server, bytes| {
+            server.max_decoding_message_size(bytes)
+        })
+    };
 }
 
 macro_rules! service {
     ($server:ident, $api:expr) => {
-        $server::new($api).max_decoding_message_size(REQUEST_BYTES).accept_compressed(Gzip).send_compressed(Gzip)
+        sized!($server::new($api).accept_compressed(Gzip).send_compressed(Gzip))
     };
 }
 
@@ -64,46 +95,86 @@ impl Server {
         Self { parts }
     }
 
-    /// Serves until `stop` is cancelled, then lets requests in flight end, for a while.
+    /// Serves until `stop` is cancelled. Then streams end, and requests in flight may end, for a while.
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) -> Result<(), ServeError> {
+        let ServerParts { control, verifier, tls, limits } = self.parts;
         let (health, health_service) = tonic_health::server::health_reporter();
-        let control = self.parts.control;
-        let router = tonic::transport::Server::builder()
-            .max_concurrent_streams(STREAMS)
-            .http2_keepalive_interval(Some(KEEPALIVE))
-            .http2_keepalive_timeout(Some(KEEPALIVE_ANSWER))
-            .layer(EdgeLayer::new(Arc::new(self.parts.verifier)))
-            .add_service(health_service)
-            .add_service(reflection()?.build_v1()?)
-            .add_service(reflection()?.build_v1alpha()?)
+        let (calls, ending) = (Calls::new(&limits), CancellationToken::new());
+        let gate = Arc::new(Gate {
+            verifier,
+            control: control.clone(),
+            streaming: Streaming::read()?,
+            calls: calls.clone(),
+            rates: Arc::new(Rates::new(limits.rate)),
+            ending: ending.clone(),
+        });
+        let router = transport()
+            .layer(EdgeLayer(Arc::clone(&gate)))
+            .add_service(sized!(health_service))
+            .add_service(sized!(reflection()?.build_v1()?))
+            .add_service(sized!(reflection()?.build_v1alpha()?))
             .add_service(service!(ConnectionServiceServer, ConnectionApi::new(control.clone())))
             .add_service(service!(SegmentServiceServer, SegmentApi::new(control.clone())))
             .add_service(service!(ExportServiceServer, ExportApi::new(control.clone())))
             .add_service(service!(RunServiceServer, RunApi::new(control.clone())))
-            .add_service(service!(TenantServiceServer, TenantApi::new(control)))
-            .add_service(service!(NotificationServiceServer, NotificationApi))
-            .add_service(service!(RefreshServiceServer, RefreshApi))
-            .add_service(service!(AuditServiceServer, AuditApi));
-        for name in SERVICES {
-            health.set_service_status(name, ServingStatus::Serving).await;
-        }
-        let stopping = stop.clone();
-        let incoming = tonic::transport::server::TcpIncoming::from(listener).with_nodelay(Some(true));
+            .add_service(service!(TenantServiceServer, TenantApi::new(control.clone())))
+            .add_service(service!(NotificationServiceServer, NotificationApi::new(control.clone())))
+            .add_service(service!(RefreshServiceServer, RefreshApi::new(control.clone())))
+            .add_service(service!(AuditServiceServer, AuditApi::new(control)));
+        let first = if gate.verifier.is_ready() { ServingStatus::Serving } else { ServingStatus::NotServing };
+        tell(&health, first).await;
+        let (tls, stopping) = (tls.map(Arc::new), stop.clone());
+        let incoming = listen(listener, tls.clone(), Slots::new(limits.connections));
         let serving = router.serve_with_incoming_shutdown(incoming, async move {
-            stopping.cancelled().await;
-            for name in SERVICES {
-                health.set_service_status(name, ServingStatus::NotServing).await;
+            // One task says both, so "serving" is never said after the stop.
+            tokio::select! {
+                () = stopping.cancelled() => {}
+                () = gate.verifier.ready() => {
+                    tell(&health, ServingStatus::Serving).await;
+                    stopping.cancelled().await;
+                }
             }
+            tell(&health, ServingStatus::NotServing).await;
+            // Only now, so that whoever watches health is told before its stream ends.
+            ending.cancel();
         });
-        // The transport waits for every connection, for ever if a client never answers: so a hard end after a while.
-        let given_up = async {
-            stop.cancelled().await;
-            tokio::time::sleep(DRAIN).await;
-        };
         tokio::select! {
             served = serving => Ok(served?),
-            () = given_up => Ok(()),
+            () = drained(&stop, &calls) => Ok(()),
+            () = following(tls.as_deref()) => Ok(()),
         }
+    }
+}
+
+async fn tell(health: &HealthReporter, status: ServingStatus) {
+    for name in SERVICES {
+        health.set_service_status(name, status).await;
+    }
+}
+
+fn transport() -> tonic::transport::Server {
+    tonic::transport::Server::builder()
+        .max_concurrent_streams(STREAMS)
+        .http2_max_header_list_size(HEADER_BYTES)
+        .http2_keepalive_interval(Some(KEEPALIVE))
+        .http2_keepalive_timeout(Some(KEEPALIVE_ANSWER))
+        .max_connection_age(AGE)
+        .max_connection_age_grace(AGE_GRACE)
+}
+
+/// The transport waits for every connection, for ever if a client never answers. So the end comes once no call is open,
+/// and after a while in any case.
+async fn drained(stop: &CancellationToken, calls: &Calls) {
+    stop.cancelled().await;
+    let _late = tokio::time::timeout(DRAIN, calls.idle()).await;
+    tokio::time::sleep(LAST_WORDS).await;
+}
+
+/// Never returns.
+async fn following(tls: Option<&Tls>) {
+    match tls {
+        Some(tls) => tls.follow().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -23,7 +23,11 @@ pub(crate) fn status(error: Error, request_id: &RequestId) -> Status {
             (Code::InvalidArgument, reason)
         }
         Error::Unauthenticated => (Code::Unauthenticated, Reason::TokenInvalid),
-        Error::PermissionDenied { .. } => (Code::PermissionDenied, Reason::RoleTooLow),
+        Error::PermissionDenied { permission, .. } => {
+            // Who it was is personal, and belongs in the audit log.
+            tracing::info!(request.id = %request_id.0, permission, "a request was denied");
+            (Code::PermissionDenied, Reason::RoleTooLow)
+        }
         Error::NotFound { kind, name } => {
             details.set_resource_info(kind, name, "", "it does not exist");
             (Code::NotFound, Reason::ResourceNotFound)

@@ -3,7 +3,11 @@
 
 mod client;
 mod demo;
+mod key_keeper;
 mod keys;
+mod listen;
+mod no_dumps;
+mod secrets;
 mod serve;
 mod telemetry;
 mod token;
@@ -30,10 +34,10 @@ enum Command {
     /// Show a real export on this machine: server, simulator and data, nothing to install.
     Demo(demo::DemoArgs),
     /// Run the service.
-    Serve(serve::ServeArgs),
+    Serve(Box<serve::ServeArgs>),
     /// Bring the database of a data directory to this version's schema.
     Migrate(serve::MigrateArgs),
-    /// Make the key file that the service seals secrets with.
+    /// Make, show, rotate and retire the keys that the service seals secrets with.
     Keys(keys::KeysArgs),
     /// Make an access token for development, and the key set that verifies it.
     Token(token::TokenArgs),
@@ -42,14 +46,15 @@ enum Command {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let run = || -> anyhow::Result<()> {
+        no_dumps::forbid()?;
         telemetry::start(cli.log_format, &cli.log)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(async {
             match cli.command {
                 Command::Demo(args) => demo::run(args).await,
-                Command::Serve(args) => serve::run(args).await,
+                Command::Serve(args) => serve::run(*args).await,
                 Command::Migrate(args) => serve::migrate(args).await,
-                Command::Keys(args) => keys::run(args),
+                Command::Keys(args) => keys::run(args).await,
                 Command::Token(args) => token::run(args),
             }
         })

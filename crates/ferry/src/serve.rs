@@ -1,6 +1,8 @@
 //! `ferry serve` and `ferry migrate`: the service, put together.
 
-use crate::keys::vault_config;
+use crate::listen::{LimitArgs, ListenArgs};
+use crate::secrets::SecretArgs;
+use crate::{key_keeper, keys};
 use anyhow::{Context, bail};
 use clap::Args;
 use ferry_control::{Control, ControlParts};
@@ -10,7 +12,7 @@ use ferry_engine::{Engine, EngineParts, TimeScale};
 use ferry_server::authn::{AuthnConfig, KeySource, Verifier};
 use ferry_server::{Server, ServerParts};
 use ferry_store::{Store, StoreConfig};
-use ferry_vault::Vault;
+use ferry_vault::{Vault, VaultConfig};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,15 +25,13 @@ pub(crate) struct ServeArgs {
     /// The database and the sealed files of runs.
     #[arg(long, env = "FERRY_DATA_DIR")]
     pub(crate) data_dir: PathBuf,
-    /// The key file and the key store; never on the data volume. `ferry keys create` makes it.
+    /// The key file and the key store; never on the data volume. `ferry keys create` makes it. When the environment holds
+    /// the keys, in FERRY_KEYS, there is no key file.
     #[arg(long, env = "FERRY_KEYS_DIR")]
     pub(crate) keys_dir: PathBuf,
     /// A folder of segments for each tenant, each with its catalogue.toml.
     #[arg(long, env = "FERRY_SEGMENTS_DIR")]
     pub(crate) segments_dir: PathBuf,
-    /// Where callers connect. Without TLS only loopback is taken.
-    #[arg(long, env = "FERRY_LISTEN", default_value = "127.0.0.1:50051")]
-    pub(crate) listen: SocketAddr,
     /// The address is written here, once it listens (for port 0).
     #[arg(long)]
     pub(crate) addr_out: Option<PathBuf>,
@@ -47,12 +47,21 @@ pub(crate) struct ServeArgs {
     /// Suffixes of destinations that are allowed, each with its leading dot; ActiveCampaign's unless given.
     #[arg(long = "allow-suffix", env = "FERRY_ALLOW_SUFFIX", value_delimiter = ',')]
     pub(crate) allow_suffix: Vec<String>,
+    /// Name servers for the names of destinations, as ADDRESS:PORT; the system's unless given.
+    #[arg(long = "name-server", env = "FERRY_NAME_SERVER", value_delimiter = ',', value_name = "ADDRESS:PORT")]
+    pub(crate) name_server: Vec<SocketAddr>,
     /// Development: the only destination is a simulator on loopback, as HOST=ADDRESS=CA_FILE.
     #[arg(long = "development-destination", value_name = "HOST=ADDRESS=CA_FILE")]
     pub(crate) development_destination: Vec<String>,
     /// Development: the simulator's clock runs so many times as fast; waits for its sake are as much shorter.
     #[arg(long, default_value_t = 1.0)]
     pub(crate) development_time_scale: f64,
+    #[command(flatten)]
+    pub(crate) secrets: SecretArgs,
+    #[command(flatten)]
+    pub(crate) listen: ListenArgs,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
 }
 
 #[derive(Args)]
@@ -87,7 +96,8 @@ impl Service {
 
 pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<()> {
     let addr_out = args.addr_out.clone();
-    let service = start(args).await?;
+    let keys = keys::config(&args.keys_dir)?;
+    let service = start(args, &keys).await?;
     tracing::info!(address = %service.addr, "serving");
     if let Some(path) = addr_out {
         write_whole(&path, &service.addr.to_string())?;
@@ -113,49 +123,49 @@ fn write_whole(path: &Path, text: &str) -> anyhow::Result<()> {
 }
 
 /// Puts the service together and starts it.
-pub(crate) async fn start(args: ServeArgs) -> anyhow::Result<Service> {
-    if !args.listen.ip().is_loopback() {
-        bail!(
-            "{} is not loopback, and callers' TLS is not built yet: put a proxy with TLS in front and listen on loopback",
-            args.listen
-        );
-    }
+pub(crate) async fn start(args: ServeArgs, keys: &VaultConfig) -> anyhow::Result<Service> {
+    let tls = args.listen.tls().await?;
     let scale = time_scale(&args)?;
     let egress = Egress::new(egress_config(&args)?)?;
-    let vault = Vault::open(&vault_config(&args.keys_dir))
-        .context("the keys cannot be opened; `ferry keys create --keys-dir DIR` makes a key file")?;
+    let secrets = args.secrets.stores(&egress)?;
+    let vault = Vault::open(keys).context("the keys cannot be opened")?;
     let store = open_store(&args.data_dir).await?;
     store.migrate().await.map_err(inside)?;
     let clock: Arc<dyn Fn() -> Timestamp + Send + Sync> = Arc::new(now);
     let keys = if args.jwks.contains("://") { KeySource::Url(args.jwks) } else { KeySource::File(args.jwks.into()) };
     let authn = AuthnConfig::new(args.issuer, args.audience, keys);
     let verifier = Verifier::new(authn, egress.clone(), Arc::clone(&clock)).await.map_err(anyhow::Error::msg)?;
-    let listener = TcpListener::bind(args.listen)
+    let listen = args.listen.listen;
+    let listener = TcpListener::bind(listen)
         .await
-        .with_context(|| format!("{} cannot be listened on; choose another with --listen", args.listen))?;
+        .with_context(|| format!("{listen} cannot be listened on; choose another with --listen"))?;
     let addr = listener.local_addr()?;
-    let engine = Engine::start(EngineParts {
+    let control = Control::new(ControlParts {
         store: store.clone(),
         vault: vault.clone(),
         egress: egress.clone(),
+        secrets: secrets.clone(),
         segments_root: args.segments_dir.clone(),
         data_dir: args.data_dir.clone(),
         clock: Arc::clone(&clock),
+    });
+    control.finish_removals().await.map_err(inside)?;
+    let engine = Engine::start(EngineParts {
+        store,
+        vault: vault.clone(),
+        egress,
+        secrets,
+        segments_root: args.segments_dir,
+        data_dir: args.data_dir,
+        clock,
         scale,
         worker: uuid::Uuid::new_v4().to_string(),
     })
     .await
     .map_err(inside)?;
-    let control = Control::new(ControlParts {
-        store,
-        vault,
-        egress,
-        segments_root: args.segments_dir,
-        data_dir: args.data_dir,
-        clock,
-    });
     let stop = CancellationToken::new();
-    let server = Server::new(ServerParts { control, verifier });
+    key_keeper::start(&vault, &stop);
+    let server = Server::new(ServerParts { control, verifier, tls, limits: args.limits.limits() });
     let serving = tokio::spawn(server.serve(listener, stop.clone()));
     Ok(Service { addr, stop, serving, engine })
 }
@@ -198,7 +208,7 @@ fn time_scale(args: &ServeArgs) -> anyhow::Result<TimeScale> {
 
 /// With a development destination there is no other one.
 fn egress_config(args: &ServeArgs) -> anyhow::Result<EgressConfig> {
-    let mut config = EgressConfig::default();
+    let mut config = EgressConfig { name_servers: args.name_server.clone(), ..EgressConfig::default() };
     if !args.allow_suffix.is_empty() {
         config.allowed_suffixes.clone_from(&args.allow_suffix);
     }

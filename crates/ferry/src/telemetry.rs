@@ -1,7 +1,10 @@
 //! Where log lines go: to standard error, for people or as JSON.
 
 use std::io::IsTerminal;
+use std::panic::{Location, PanicHookInfo};
+use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::FmtSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
 /// How log lines look.
@@ -18,11 +21,47 @@ pub(crate) fn start(format: LogFormat, filter: &str) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(filter).map_err(|error| {
         anyhow::anyhow!("`{filter}` is no log filter ({error}); write one like info,ferry_engine=debug")
     })?;
+    // Without this a span shows with the events in it alone.
+    let at_trace = filter.max_level_hint() == Some(LevelFilter::TRACE);
+    let spans = if at_trace { FmtSpan::CLOSE } else { FmtSpan::NONE };
     let colours = std::io::stderr().is_terminal();
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(colours)
+        .with_writer(std::io::stderr)
+        .with_span_events(spans);
     match format {
         LogFormat::Text => builder.with_target(false).finish().try_init()?,
         LogFormat::Json => builder.json().finish().try_init()?,
     }
+    std::panic::set_hook(Box::new(report_panic));
     Ok(())
+}
+
+/// Reports a panic to the log, where a filter and a format hold for it as for everything else.
+fn report_panic(panic: &PanicHookInfo<'_>) {
+    let place = panic.location().map(Location::to_string).unwrap_or_default();
+    let thread = std::thread::current().name().unwrap_or("unnamed").to_owned();
+    tracing::error!(place, thread, words = words(panic.payload()), "Ferry panicked, which is a fault of its own");
+}
+
+/// What of a panic may be logged. A text that was put together may hold a row or a key: a slice that misses a
+/// character's border, for one, quotes the whole string. Only words that stand in the source are told.
+fn words(payload: &dyn std::any::Any) -> &'static str {
+    payload.downcast_ref::<&'static str>().copied().unwrap_or("(not told, for it may hold personal data)")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::words;
+
+    #[test]
+    fn s8_a_panic_tells_words_of_the_source_and_no_data() {
+        let canary = "kän-canary".to_owned();
+        let payload = std::panic::catch_unwind(|| canary[..2].len()).expect_err("no character begins there");
+        let quoted = payload.downcast_ref::<String>().expect("a text that was put together");
+        assert!(quoted.contains("canary") && !words(&*payload).contains("canary"));
+        let payload = std::panic::catch_unwind(|| panic!("no lane")).expect_err("it panics");
+        assert_eq!(words(&*payload), "no lane");
+    }
 }

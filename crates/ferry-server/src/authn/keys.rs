@@ -1,12 +1,20 @@
 //! The issuer's public keys: a file or an address, read again when they may have changed.
+//!
+//! A known key answers at once, whatever the issuer does. Only two callers wait for the issuer, at most for the
+//! deadline of a fetch: one with a key id that is not known, and one after five minutes in which nobody asked, because
+//! the key may have been removed since.
+//!
+//! An issuer that cannot be reached does not keep the service from starting, or an outage of theirs would outlast itself
+//! here. Until the first set is read no key is known, so nobody is believed.
 
-use ferry_egress::Egress;
-use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, PublicKeyUse};
-use jsonwebtoken::{Algorithm, DecodingKey};
+use super::jwk::{Key, parse};
+use super::verify::Clock;
+use ferry_domain::Timestamp;
+use ferry_egress::{Egress, OperatorOrigin};
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
 use tokio::sync::Mutex;
 
 /// Where the key set is.
@@ -14,78 +22,141 @@ use tokio::sync::Mutex;
 pub enum KeySource {
     /// A file in JWKS form.
     File(PathBuf),
-    /// An https address (or http on loopback) that answers in JWKS form.
+    /// An https address (or http on loopback) that answers in JWKS form. Its content type does not matter.
     Url(String),
 }
 
-/// Nobody can make us fetch more often than this, whatever key ids their tokens name.
+/// Nobody can make us fetch more often than this, whatever key ids their tokens name, and also after failures.
 const FETCH_FLOOR: Duration = Duration::from_secs(30);
-/// Keys are read again after this even if nothing is missing.
-const FRESH: Duration = Duration::from_secs(300);
+/// The set is read again in the background after this.
+const AGEING: Duration = Duration::from_secs(150);
+/// A set that nobody tried to read for this long is not used before it is read again, so a removed key ends.
+const FRESH: Duration = Duration::from_secs(285);
 /// After an outage this long the last known keys are no longer believed.
 const BELIEVED: Duration = Duration::from_secs(3_600);
-const FETCH_DEADLINE: Duration = Duration::from_secs(10);
+/// Whoever waits for the first set looks this often whether the floor allows to ask again.
+const LOOK: Duration = Duration::from_secs(1);
 const SET_BYTES: usize = 1024 * 1024;
-/// A modulus of 2,048 bits in base64 without padding.
-const RSA_MODULUS_CHARS: usize = 342;
+/// A clock that was set back by more than this makes every age unknown.
+const SET_BACK: i64 = 60_000;
 
-/// A key with the one family of algorithms that it is for.
-#[derive(Clone)]
-pub(super) struct Key {
-    pub(super) decoding: Arc<DecodingKey>,
-    algorithms: &'static [Algorithm],
-}
-
-impl Key {
-    pub(super) fn is_for(&self, algorithm: Algorithm) -> bool {
-        self.algorithms.contains(&algorithm)
-    }
-}
-
+/// The keys and when they were asked for; no time means never.
+#[derive(Default)]
 struct Known {
     keys: HashMap<String, Key>,
-    loaded: Option<Instant>,
-    tried: Option<Instant>,
+    /// The set is as it was then.
+    loaded: Option<Timestamp>,
+    /// The last fetch began.
+    tried: Option<Timestamp>,
+    /// The last fetch had begun then and has ended, well or not.
+    answered: Option<Timestamp>,
 }
 
-pub(super) struct Keys {
+#[derive(Clone)]
+pub(super) struct Keys(Arc<Inner>);
+
+struct Inner {
     source: KeySource,
+    deadline: Duration,
     egress: Egress,
-    known: Mutex<Known>,
+    clock: Clock,
+    known: RwLock<Known>,
+    /// Held during a fetch, so that there is one at a time.
+    fetching: Mutex<()>,
 }
 
 impl Keys {
-    pub(super) fn new(source: KeySource, egress: Egress) -> Self {
-        Self { source, egress, known: Mutex::new(Known { keys: HashMap::new(), loaded: None, tried: None }) }
+    /// Reads the set for the first time. A file that cannot be read is a mistake of whoever starts the service, and so
+    /// is an address of another form; an issuer that does not answer is not.
+    pub(super) async fn load(
+        source: KeySource,
+        deadline: Duration,
+        egress: Egress,
+        clock: Clock,
+    ) -> Result<Self, String> {
+        let is_file = match &source {
+            KeySource::File(_) => true,
+            KeySource::Url(url) => {
+                OperatorOrigin::split(url).map_err(|error| format!("its address {error}"))?;
+                false
+            }
+        };
+        let (known, fetching) = (RwLock::default(), Mutex::default());
+        let inner = Inner { source, deadline, egress, clock, known, fetching };
+        match inner.refresh().await {
+            Err(error) if is_file => return Err(error),
+            Err(error) => tracing::warn!(%error, "the issuer's key set cannot be read; nobody is believed until it is"),
+            Ok(()) => {}
+        }
+        Ok(Self(Arc::new(inner)))
     }
 
-    /// Reads the set now, to know at the start that it can be read.
-    pub(super) async fn load(&self) -> Result<(), String> {
-        let keys = self.fetch().await?;
-        let mut known = self.known.lock().await;
-        let now = Instant::now();
-        *known = Known { keys, loaded: Some(now), tried: Some(now) };
-        Ok(())
+    /// Whether a set was ever read.
+    pub(super) fn are_known(&self) -> bool {
+        self.0.read().loaded.is_some()
+    }
+
+    /// Asks for the set until it was read once.
+    pub(super) async fn known(&self) {
+        while !self.are_known() {
+            tokio::time::sleep(LOOK).await;
+            self.0.refresh_or_tell().await;
+        }
     }
 
     /// The key of this id.
     pub(super) async fn find(&self, kid: &str) -> Option<Key> {
-        let mut known = self.known.lock().await;
-        let stale = known.loaded.is_none_or(|at| at.elapsed() > FRESH) || !known.keys.contains_key(kid);
-        if stale && known.tried.is_none_or(|at| at.elapsed() > FETCH_FLOOR) {
-            known.tried = Some(Instant::now());
-            match self.fetch().await {
-                Ok(keys) => {
-                    known.keys = keys;
-                    known.loaded = Some(Instant::now());
-                }
-                Err(error) => tracing::warn!(%error, "the issuer's key set cannot be read; the last known keys stay"),
+        let now = (self.0.clock)();
+        let (is_known, ageing, unasked) = {
+            let known = self.0.read();
+            let ageing = older(known.loaded, AGEING, now) && older(known.tried, FETCH_FLOOR, now);
+            (known.keys.contains_key(kid), ageing, older(known.answered, FRESH, now))
+        };
+        if !is_known || unasked || ageing {
+            // A task of its own: a caller that goes away must not take the fetch, and its turn, with it.
+            let inner = Arc::clone(&self.0);
+            let refreshing = tokio::spawn(async move { inner.refresh_or_tell().await });
+            if !is_known || unasked {
+                let _ended = refreshing.await;
             }
         }
-        if known.loaded.is_none_or(|at| at.elapsed() > BELIEVED) {
+        let known = self.0.read();
+        if older(known.loaded, BELIEVED, (self.0.clock)()) {
             return None;
         }
         known.keys.get(kid).cloned()
+    }
+}
+
+impl Inner {
+    fn read(&self) -> RwLockReadGuard<'_, Known> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Known> {
+        self.known.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn refresh_or_tell(&self) {
+        if let Err(error) = self.refresh().await {
+            tracing::warn!(%error, "the issuer's key set cannot be read; the last known keys stay");
+        }
+    }
+
+    /// Waits for a fetch that is on its way, then fetches if the floor allows.
+    async fn refresh(&self) -> Result<(), String> {
+        let _turn = self.fetching.lock().await;
+        let began = (self.clock)();
+        if !older(self.read().tried, FETCH_FLOOR, began) {
+            return Ok(());
+        }
+        self.write().tried = Some(began);
+        let fetched = self.fetch().await;
+        let mut known = self.write();
+        known.answered = Some(began);
+        known.keys = fetched?;
+        known.loaded = Some(began);
+        Ok(())
     }
 
     async fn fetch(&self) -> Result<HashMap<String, Key>, String> {
@@ -94,48 +165,20 @@ impl Keys {
                 tokio::fs::read(path).await.map_err(|error| format!("{}: {error}", path.display()))?
             }
             KeySource::Url(url) => {
-                let answer = self.egress.operator_get(url, SET_BYTES, FETCH_DEADLINE).await;
-                answer.map_err(|error| format!("{url}: {error}"))?.to_vec()
+                // The path and the query stay out of the log: they may hold what only the issuer should see.
+                let (origin, _) = OperatorOrigin::split(url).map_err(|error| format!("its address {error}"))?;
+                let answer = self.egress.operator_get(url, SET_BYTES, self.deadline).await;
+                answer.map_err(|error| format!("{origin}: {error}"))?.to_vec()
             }
         };
         parse(&bytes)
     }
 }
 
-/// The usable keys of a set; one that names a key id twice is refused as a whole.
-fn parse(bytes: &[u8]) -> Result<HashMap<String, Key>, String> {
-    let set: JwkSet = serde_json::from_slice(bytes).map_err(|error| format!("it is no key set: {error}"))?;
-    let mut keys = HashMap::new();
-    for jwk in &set.keys {
-        let Some(kid) = jwk.common.key_id.clone() else { continue };
-        let Some(key) = usable(jwk) else { continue };
-        if keys.insert(kid, key).is_some() {
-            return Err("it names a key id twice".to_owned());
-        }
-    }
-    Ok(keys)
-}
-
-fn usable(jwk: &Jwk) -> Option<Key> {
-    if jwk.common.public_key_use.as_ref().is_some_and(|purpose| *purpose != PublicKeyUse::Signature) {
-        return None;
-    }
-    let algorithms: &'static [Algorithm] = match &jwk.algorithm {
-        AlgorithmParameters::RSA(rsa) if rsa.n.len() >= RSA_MODULUS_CHARS => &[Algorithm::RS256, Algorithm::PS256],
-        AlgorithmParameters::EllipticCurve(curve) if curve.curve == EllipticCurve::P256 => &[Algorithm::ES256],
-        AlgorithmParameters::OctetKeyPair(pair) if pair.curve == EllipticCurve::Ed25519 => &[Algorithm::EdDSA],
-        _ => return None,
-    };
-    // A key that names its algorithm is for that one alone.
-    let named = jwk.common.key_algorithm.map(|algorithm| algorithm.to_string());
-    let algorithms = match named.as_deref() {
-        None => algorithms,
-        Some("RS256") if algorithms.contains(&Algorithm::RS256) => &[Algorithm::RS256],
-        Some("PS256") if algorithms.contains(&Algorithm::PS256) => &[Algorithm::PS256],
-        Some("ES256") if algorithms.contains(&Algorithm::ES256) => algorithms,
-        Some("EdDSA") if algorithms.contains(&Algorithm::EdDSA) => algorithms,
-        Some(_) => return None,
-    };
-    let decoding = DecodingKey::from_jwk(jwk).ok()?;
-    Some(Key { decoding: Arc::new(decoding), algorithms })
+/// Whether `limit` has passed since then. Two threads may read the clock in the other order than they come here.
+fn older(then: Option<Timestamp>, limit: Duration, now: Timestamp) -> bool {
+    then.is_none_or(|then| {
+        let ahead = then.as_millis().saturating_sub(now.as_millis());
+        ahead > SET_BACK || now.since(then) >= limit
+    })
 }

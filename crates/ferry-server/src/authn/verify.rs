@@ -1,15 +1,20 @@
-//! The checks.
+//! The checks, in their order: form, header, key, signature, claims.
 
+use super::claims;
 use super::keys::{KeySource, Keys};
 use super::strict::Strict;
-use ferry_domain::authz::{Actor, Role};
-use ferry_domain::{TenantId, Timestamp};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ferry_domain::Timestamp;
+use ferry_domain::authz::Token;
 use ferry_egress::Egress;
-use jsonwebtoken::{Algorithm, Validation, decode, decode_header};
+use jsonwebtoken::{Algorithm, crypto};
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// The one clock that decides about tokens and about the age of keys.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// What is believed.
 #[derive(Debug, Clone)]
@@ -24,10 +29,12 @@ pub struct AuthnConfig {
     pub tenants_claim: String,
     /// The claim that opens the operator's plane.
     pub operator_claim: String,
-    /// Tokens that live longer are refused.
+    /// Tokens that live longer are refused; at most a day.
     pub max_lifetime: Duration,
     /// How far clocks may differ; at most 30 s.
     pub leeway: Duration,
+    /// How long reading the key set may take; at most 10 s.
+    pub fetch_deadline: Duration,
 }
 
 impl AuthnConfig {
@@ -40,9 +47,26 @@ impl AuthnConfig {
             keys,
             tenants_claim: "tenants".to_owned(),
             operator_claim: "operator".to_owned(),
-            max_lifetime: Duration::from_secs(24 * 3_600),
-            leeway: Duration::from_secs(15),
+            max_lifetime: LONGEST_LIFETIME,
+            leeway: LONGEST_LEEWAY,
+            fetch_deadline: LONGEST_FETCH,
         }
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if self.issuer.trim().is_empty() || self.audience.trim().is_empty() {
+            return Err("an issuer and an audience must be configured; without them any token would do".to_owned());
+        }
+        if self.leeway > LONGEST_LEEWAY {
+            return Err(format!("the leeway of token times is at most {} s", LONGEST_LEEWAY.as_secs()));
+        }
+        if self.max_lifetime > LONGEST_LIFETIME {
+            return Err(format!("the lifetime of tokens is at most {} s", LONGEST_LIFETIME.as_secs()));
+        }
+        if self.fetch_deadline > LONGEST_FETCH {
+            return Err(format!("the deadline of reading the key set is at most {} s", LONGEST_FETCH.as_secs()));
+        }
+        Ok(())
     }
 }
 
@@ -63,105 +87,60 @@ pub enum Refused {
 
 /// Tokens are at most this long.
 const TOKEN_BYTES: usize = 8 * 1024;
-const ALGORITHMS: [Algorithm; 4] = [Algorithm::RS256, Algorithm::PS256, Algorithm::ES256, Algorithm::EdDSA];
-const SUBJECT_BYTES: usize = 255;
+const KID_BYTES: usize = 255;
+const LONGEST_LEEWAY: Duration = Duration::from_secs(30);
+const LONGEST_FETCH: Duration = Duration::from_secs(10);
+const LONGEST_LIFETIME: Duration = Duration::from_secs(24 * 3_600);
 
 /// Verifies tokens.
 pub struct Verifier {
     config: AuthnConfig,
     keys: Keys,
-    clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+    clock: Clock,
 }
 
 impl Verifier {
-    /// Refuses a configuration that would believe everybody, and one whose keys cannot be read.
-    pub async fn new(
-        config: AuthnConfig,
-        egress: Egress,
-        clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
-    ) -> Result<Self, String> {
-        if config.issuer.is_empty() || config.audience.is_empty() {
-            return Err("an issuer and an audience must be configured; without them any token would do".to_owned());
-        }
-        if config.leeway > Duration::from_secs(30) {
-            return Err("the leeway of token times is at most 30 s".to_owned());
-        }
-        let keys = Keys::new(config.keys.clone(), egress);
-        keys.load().await.map_err(|error| format!("the issuer's key set cannot be read: {error}"))?;
+    /// Refuses a configuration that would believe everybody, and a key file that cannot be read. An issuer that cannot
+    /// be reached is waited for, see [`Verifier::ready`].
+    pub async fn new(config: AuthnConfig, egress: Egress, clock: Clock) -> Result<Self, String> {
+        config.check()?;
+        let keys = Keys::load(config.keys.clone(), config.fetch_deadline, egress, Arc::clone(&clock)).await;
+        let keys = keys.map_err(|error| format!("the issuer's key set cannot be read: {error}"))?;
         Ok(Self { config, keys, clock })
     }
 
+    /// Whether the issuer's keys were ever read. Before, every token is refused.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.keys.are_known()
+    }
+
+    /// Asks the issuer until its keys were read once, at most every 30 s.
+    pub async fn ready(&self) {
+        self.keys.known().await;
+    }
+
     /// Verifies the values of the `authorization` header.
-    pub async fn verify(&self, values: &[&[u8]]) -> Result<Actor, Refused> {
+    pub async fn verify(&self, values: &[&[u8]]) -> Result<Token, Refused> {
         let token = bearer(values)?;
-        let header_part = token.split('.').next().unwrap_or_default();
-        let header = strict_header(header_part)?;
-        let parsed = decode_header(token).map_err(|_| Refused::Header)?;
-        check_header(&header)?;
-        if !ALGORITHMS.contains(&parsed.alg) {
+        let (message, signature) = token.rsplit_once('.').ok_or(Refused::NotBearer)?;
+        let (header, payload) = message.split_once('.').ok_or(Refused::NotBearer)?;
+        let header = object(header).ok_or(Refused::Header)?;
+        let is_marked = check_header(&header)?;
+        let algorithm = header.get("alg").and_then(Value::as_str).and_then(algorithm).ok_or(Refused::Algorithm)?;
+        let kid = header.get("kid").and_then(Value::as_str).filter(|kid| kid.len() <= KID_BYTES);
+        let key = self.keys.find(kid.ok_or(Refused::Header)?).await.ok_or(Refused::UnknownKey)?;
+        if !key.is_for(algorithm) {
             return Err(Refused::Algorithm);
         }
-        let kid = parsed.kid.as_deref().filter(|kid| kid.len() <= 255).ok_or(Refused::Header)?;
-        let key = self.keys.find(kid).await.ok_or(Refused::UnknownKey)?;
-        if !key.is_for(parsed.alg) {
-            return Err(Refused::Algorithm);
+        if !crypto::verify(signature, message.as_bytes(), &key.decoding, algorithm).is_ok_and(|good| good) {
+            return Err(Refused::Signature);
         }
-        let decoded = decode::<Strict>(token, &key.decoding, &self.validation(parsed.alg));
-        let Strict(claims) = decoded.map_err(|_| Refused::Signature)?.claims;
-        self.actor(claims.as_object().ok_or(Refused::Claims)?)
-    }
-
-    fn validation(&self, algorithm: Algorithm) -> Validation {
-        let mut validation = Validation::new(algorithm);
-        validation.leeway = self.config.leeway.as_secs();
-        validation.validate_nbf = true;
-        validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
-        validation.set_issuer(&[&self.config.issuer]);
-        validation.set_audience(&[&self.config.audience]);
-        validation
-    }
-
-    fn actor(&self, claims: &Map<String, Value>) -> Result<Actor, Refused> {
-        let ours = |text: &str| text == self.config.audience;
-        let audience = match claims.get("aud") {
-            Some(Value::String(text)) => ours(text),
-            Some(Value::Array(list)) => {
-                list.iter().all(Value::is_string) && list.iter().filter_map(Value::as_str).any(ours)
-            }
-            _ => false,
-        };
-        let issuer = claims.get("iss").and_then(Value::as_str) == Some(self.config.issuer.as_str());
-        let subject = claims.get("sub").and_then(Value::as_str).filter(|subject| is_subject(subject));
-        let (true, true, Some(subject)) = (audience, issuer, subject) else { return Err(Refused::Claims) };
-        let expire_time = self.check_times(claims)?;
-        let operator = match claims.get(&self.config.operator_claim) {
-            None => false,
-            Some(Value::Bool(operator)) => *operator,
-            Some(_) => return Err(Refused::Claims),
-        };
-        let tenants = roles(claims.get(&self.config.tenants_claim))?;
-        Ok(Actor::new(subject.to_owned(), tenants, operator, expire_time))
-    }
-
-    /// All times are whole seconds, and the token does not live for ever.
-    fn check_times(&self, claims: &Map<String, Value>) -> Result<Timestamp, Refused> {
-        let now = (self.clock)().as_millis() / 1_000;
-        let seconds = |name: &str| match claims.get(name) {
-            None => Ok(None),
-            Some(value) => value.as_i64().filter(|time| *time >= 0).map(Some).ok_or(Refused::Claims),
-        };
-        let leeway = i64::try_from(self.config.leeway.as_secs()).unwrap_or(30);
-        let longest = i64::try_from(self.config.max_lifetime.as_secs()).unwrap_or(i64::MAX);
-        let exp = seconds("exp")?.ok_or(Refused::Claims)?;
-        let issued = seconds("iat")?.unwrap_or(now);
-        seconds("nbf")?;
-        if issued > now + leeway || exp <= now - leeway {
-            return Err(Refused::Lifetime);
+        let claims = object(payload).ok_or(Refused::Claims)?;
+        if !is_marked && !claims::is_access_token(&claims) {
+            return Err(Refused::Claims);
         }
-        if exp.saturating_sub(issued.min(now)) > longest {
-            return Err(Refused::Lifetime);
-        }
-        Ok(Timestamp::from_millis(exp.saturating_mul(1_000)))
+        claims::read(&self.config, &claims, (self.clock)())
     }
 }
 
@@ -182,49 +161,35 @@ fn bearer<'a>(values: &[&'a [u8]]) -> Result<&'a str, Refused> {
     Ok(token)
 }
 
-fn strict_header(part: &str) -> Result<Map<String, Value>, Refused> {
-    use base64::Engine;
-    let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(part).map_err(|_| Refused::Header)?;
-    let Strict(header) = serde_json::from_slice(&bytes).map_err(|_| Refused::Header)?;
-    match header {
-        Value::Object(header) => Ok(header),
+/// A part of a token, in its one encoding.
+fn object(part: &str) -> Option<Map<String, Value>> {
+    let bytes = URL_SAFE_NO_PAD.decode(part).ok()?;
+    match serde_json::from_slice(&bytes).ok()? {
+        Strict(Value::Object(map)) => Some(map),
+        Strict(_) => None,
+    }
+}
+
+fn algorithm(name: &str) -> Option<Algorithm> {
+    match name {
+        "RS256" => Some(Algorithm::RS256),
+        "PS256" => Some(Algorithm::PS256),
+        "ES256" => Some(Algorithm::ES256),
+        "EdDSA" => Some(Algorithm::EdDSA),
+        _ => None,
+    }
+}
+
+/// What would change how the token is read is refused; keys that it brings along (`jwk`, `jku`, `x5u`, `x5c`) are
+/// never looked at. Whether it is marked as an access token.
+fn check_header(header: &Map<String, Value>) -> Result<bool, Refused> {
+    if ["crit", "b64", "zip", "enc", "cty"].iter().any(|name| header.contains_key(*name)) {
+        return Err(Refused::Header);
+    }
+    let Some(typ) = header.get("typ") else { return Ok(false) };
+    match typ.as_str().map(str::to_ascii_lowercase).as_deref() {
+        Some("at+jwt" | "application/at+jwt") => Ok(true),
+        Some("jwt") => Ok(false),
         _ => Err(Refused::Header),
     }
 }
-
-/// What would change how the token is read is refused; keys that it brings along are never looked at.
-fn check_header(header: &Map<String, Value>) -> Result<(), Refused> {
-    if ["crit", "b64", "zip", "enc"].iter().any(|name| header.contains_key(*name)) {
-        return Err(Refused::Header);
-    }
-    match header.get("typ") {
-        None => Ok(()),
-        Some(Value::String(typ))
-            if ["jwt", "at+jwt", "application/at+jwt"].contains(&typ.to_ascii_lowercase().as_str()) =>
-        {
-            Ok(())
-        }
-        Some(_) => Err(Refused::Header),
-    }
-}
-
-fn is_subject(subject: &str) -> bool {
-    !subject.is_empty() && subject.len() <= SUBJECT_BYTES && !subject.chars().any(char::is_control)
-}
-
-/// A word that is no role is not "no role": the token is refused.
-fn roles(claim: Option<&Value>) -> Result<BTreeMap<TenantId, Role>, Refused> {
-    let Some(claim) = claim else { return Ok(BTreeMap::new()) };
-    let entries = claim.as_object().ok_or(Refused::Claims)?;
-    entries
-        .iter()
-        .map(|(tenant, role)| {
-            let tenant = TenantId::parse(tenant).map_err(|_| Refused::Claims)?;
-            let role = role.as_str().and_then(Role::parse).ok_or(Refused::Claims)?;
-            Ok((tenant, role))
-        })
-        .collect()
-}
-#[cfg(test)]
-#[path = "tests.rs"]
-mod tests;

@@ -5,7 +5,7 @@ use ferry_control::connection::ConnectionInput;
 use ferry_control::etag;
 use ferry_destinations::{DestinationDescriptor, Setting, SettingKind};
 use ferry_domain::authz::Role;
-use ferry_domain::{Connection, ConnectionAccess, ConnectionState};
+use ferry_domain::{Connection, ConnectionAccess, ConnectionState, Reason};
 use ferry_proto::v1 as pb;
 use ferry_proto::v1::connection_settings::Settings;
 use std::time::Duration;
@@ -26,7 +26,7 @@ pub(crate) fn connection(connection: Connection, role: Option<Role>) -> pb::Conn
         settings: Some(Settings::Activecampaign(pb::ActiveCampaignConnection {
             host: connection.host,
             api_key: String::new(),
-            secret_reference: String::new(),
+            secret_reference: connection.secret_reference.unwrap_or_default(),
             api_key_set_time: Some(time(connection.secret_set_time)),
         })),
     });
@@ -48,6 +48,7 @@ pub(crate) fn connection(connection: Connection, role: Option<Role>) -> pb::Conn
         ConnectionState::NeedsAttention => pb::connection::State::NeedsAttention,
     }
     .into();
+    shown.state_reason = connection.attention.map_or_else(String::new, Reason::as_str);
     shown.etag = etag::of(connection.version);
     shown.create_time = Some(time(connection.create_time));
     shown.update_time = Some(time(connection.update_time));

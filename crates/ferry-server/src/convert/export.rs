@@ -2,7 +2,8 @@
 
 use super::{count, duration, run, time};
 use ferry_control::etag;
-use ferry_control::export::{ExportInput, Permissions, Validation};
+use ferry_control::export::{ExportInput, Permissions};
+use ferry_control::export_validate::Validation;
 use ferry_domain::{Export, ExportSettings, LeavePolicy, Schedule};
 use ferry_proto::v1 as pb;
 use ferry_proto::v1::export_schedule::Schedule as PbSchedule;

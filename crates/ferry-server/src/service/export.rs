@@ -5,6 +5,10 @@ use crate::convert;
 use ferry_control::Control;
 use ferry_control::export::{CreateExportCommand, RunExportCommand, UpdateExportCommand};
 use ferry_domain::authz::Actor;
+use ferry_domain::authz::action::{
+    AttachExport, BatchAttachExports, BatchDetachExports, BatchUpdateSchedules, DetachExport, DuplicateExport,
+    RunAllExports,
+};
 use ferry_proto::v1::export_service_server::ExportService;
 use ferry_proto::v1::{self as pb};
 use ferry_store::ExportView;
@@ -130,48 +134,55 @@ impl ExportService for ExportApi {
         &self,
         request: Request<pb::DuplicateExportRequest>,
     ) -> Result<Response<pb::DuplicateExportResponse>, Status> {
-        unbuilt(request, "ExportService/DuplicateExport")
+        let (actor, message, answer) = Call::new(request)?.parts();
+        unbuilt(&answer, self.control.unbuilt_for_exports::<DuplicateExport>(&actor, &[message.name]).await)
     }
 
     async fn attach_export(
         &self,
         request: Request<pb::AttachExportRequest>,
     ) -> Result<Response<pb::AttachExportResponse>, Status> {
-        unbuilt(request, "ExportService/AttachExport")
+        let (actor, message, answer) = Call::new(request)?.parts();
+        unbuilt(&answer, self.control.unbuilt_for_exports::<AttachExport>(&actor, &[message.name]).await)
     }
 
     async fn detach_export(
         &self,
         request: Request<pb::DetachExportRequest>,
     ) -> Result<Response<pb::DetachExportResponse>, Status> {
-        unbuilt(request, "ExportService/DetachExport")
+        let (actor, message, answer) = Call::new(request)?.parts();
+        unbuilt(&answer, self.control.unbuilt_for_exports::<DetachExport>(&actor, &[message.name]).await)
     }
 
     async fn batch_attach_exports(
         &self,
         request: Request<pb::BatchAttachExportsRequest>,
     ) -> Result<Response<pb::BatchAttachExportsResponse>, Status> {
-        unbuilt(request, "ExportService/BatchAttachExports")
+        let (actor, message, answer) = Call::new(request)?.parts();
+        unbuilt(&answer, self.control.unbuilt_for_exports::<BatchAttachExports>(&actor, &message.names).await)
     }
 
     async fn batch_detach_exports(
         &self,
         request: Request<pb::BatchDetachExportsRequest>,
     ) -> Result<Response<pb::BatchDetachExportsResponse>, Status> {
-        unbuilt(request, "ExportService/BatchDetachExports")
+        let (actor, message, answer) = Call::new(request)?.parts();
+        unbuilt(&answer, self.control.unbuilt_for_exports::<BatchDetachExports>(&actor, &message.names).await)
     }
 
     async fn batch_update_schedules(
         &self,
         request: Request<pb::BatchUpdateSchedulesRequest>,
     ) -> Result<Response<pb::BatchUpdateSchedulesResponse>, Status> {
-        unbuilt(request, "ExportService/BatchUpdateSchedules")
+        let (actor, message, answer) = Call::new(request)?.parts();
+        unbuilt(&answer, self.control.unbuilt_for_exports::<BatchUpdateSchedules>(&actor, &message.names).await)
     }
 
     async fn run_all_exports(
         &self,
         request: Request<pb::RunAllExportsRequest>,
     ) -> Result<Response<pb::RunAllExportsResponse>, Status> {
-        unbuilt(request, "ExportService/RunAllExports")
+        let (actor, message, answer) = Call::new(request)?.parts();
+        unbuilt(&answer, self.control.unbuilt::<RunAllExports>(&actor, &message.parent))
     }
 }

@@ -1,5 +1,6 @@
 //! One thin service each. An RPC that is not built yet answers UNIMPLEMENTED and stands on [`UNIMPLEMENTED`].
 
+mod addressed;
 mod connection;
 mod export;
 mod run;
@@ -14,10 +15,13 @@ pub(crate) use segment::SegmentApi;
 pub(crate) use tenant::TenantApi;
 pub(crate) use unbuilt::{AuditApi, NotificationApi, RefreshApi};
 
+use crate::limits::rate::Rates;
 use crate::status::{RequestId, status};
+use addressed::Addressed;
 use ferry_control::PageRequest;
 use ferry_domain::Error;
 use ferry_domain::authz::Actor;
+use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
 /// RPCs of the API that are not built yet. A test lets the list only shrink.
@@ -47,11 +51,10 @@ pub const UNIMPLEMENTED: &[&str] = &[
     "AuditService/FindRecipients",
     "AuditService/ErasePerson",
     "AuditService/GetCheckpoint",
-    "TenantService/ListTenants",
-    "TenantService/UpdateTenant",
-    "TenantService/DeleteTenant",
-    "TenantService/RevokePrincipal",
 ];
+
+// An RPC without a line in the policy table does not compile.
+const _: () = ferry_domain::authz::policy::covers(ferry_proto::METHODS);
 
 /// A request taken apart: who calls, what they ask, and how to answer an error.
 pub(crate) struct Call<T> {
@@ -60,14 +63,19 @@ pub(crate) struct Call<T> {
     id: RequestId,
 }
 
-impl<T> Call<T> {
-    /// The edge has put the actor in; without one there is no call.
+impl<T: Addressed> Call<T> {
+    /// The edge has put the actor in; without one there is no call. The request is paid for here, since every handler
+    /// begins here and a request that says nothing of its tenant does not compile.
     pub(crate) fn new(request: Request<T>) -> Result<Self, Status> {
         let id = request.extensions().get::<RequestId>().cloned().unwrap_or(RequestId(String::new()));
-        let Some(actor) = request.extensions().get::<Actor>().cloned() else {
+        let (Some(actor), Some(rates)) =
+            (request.extensions().get::<Actor>().cloned(), request.extensions().get::<Arc<Rates>>().cloned())
+        else {
             return Err(status(Error::Unauthenticated, &id));
         };
-        Ok(Self { actor, message: request.into_inner(), id })
+        let message = request.into_inner();
+        rates.charge(&actor, message.resource()).map_err(|error| status(error, &id))?;
+        Ok(Self { actor, message, id })
     }
 
     /// What the use case needs, apart from how to answer.
@@ -89,11 +97,13 @@ impl Answer {
     }
 }
 
-/// The answer of an RPC that is not built yet.
-pub(crate) fn unbuilt<T, R>(request: Request<T>, method: &'static str) -> Result<Response<R>, Status> {
-    debug_assert!(UNIMPLEMENTED.contains(&method), "{method} must stand on the list");
-    let call = Call::new(request)?;
-    Err(status(Error::Unimplemented(method), &call.id))
+/// The answer of an RPC that is not built yet: what the policy says of its caller, else that it is not built.
+pub(crate) fn unbuilt<R>(answer: &Answer, refused: ferry_domain::Result<()>) -> Result<Response<R>, Status> {
+    let error = refused.err().unwrap_or(Error::Unimplemented("this RPC"));
+    if let Error::Unimplemented(method) = error {
+        debug_assert!(UNIMPLEMENTED.contains(&method), "{method} must stand on the list");
+    }
+    Err(status(error, &answer.0))
 }
 
 pub(crate) fn page(size: i32, token: String) -> PageRequest {

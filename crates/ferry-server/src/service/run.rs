@@ -61,7 +61,8 @@ impl RunService for RunApi {
         &self,
         request: Request<pb::ApproveRunRequest>,
     ) -> Result<Response<pb::ApproveRunResponse>, Status> {
-        unbuilt(request, "RunService/ApproveRun")
+        let (actor, message, answer) = Call::new(request)?.parts();
+        unbuilt(&answer, self.control.approve_run(&actor, &message.name).await)
     }
 
     type WatchRunsStream = tokio_stream::Empty<Result<pb::WatchRunsResponse, Status>>;
@@ -70,6 +71,7 @@ impl RunService for RunApi {
         &self,
         request: Request<pb::WatchRunsRequest>,
     ) -> Result<Response<Self::WatchRunsStream>, Status> {
-        unbuilt(request, "RunService/WatchRuns")
+        let (actor, message, answer) = Call::new(request)?.parts();
+        unbuilt(&answer, self.control.watch_runs(&actor, &message.parent))
     }
 }

@@ -1,8 +1,8 @@
 //! Tenants.
 
-use super::{Call, unbuilt};
+use super::{Call, page};
 use crate::convert::time;
-use ferry_control::tenant::CreateTenantCommand;
+use ferry_control::tenant::{CreateTenantCommand, UpdateTenantCommand};
 use ferry_control::{Control, etag};
 use ferry_domain::{Tenant, TenantKind, TenantName};
 use ferry_proto::v1::tenant_service_server::TenantService;
@@ -37,6 +37,12 @@ fn shown(tenant: Tenant) -> pb::Tenant {
     }
 }
 
+/// Options of the API that are set and that later versions carry out.
+fn unbuilt_options(written: &pb::Tenant) -> Vec<&'static str> {
+    let set = [("tenant.weight", written.weight > 1), ("tenant.audit_retention", written.audit_retention.is_some())];
+    set.into_iter().filter(|(_, set)| *set).map(|(field, _)| field).collect()
+}
+
 #[tonic::async_trait]
 impl TenantService for TenantApi {
     async fn create_tenant(
@@ -49,10 +55,8 @@ impl TenantService for TenantApi {
             pb::tenant::Kind::Unspecified | pb::tenant::Kind::Production => TenantKind::Production,
             pb::tenant::Kind::Sandbox => TenantKind::Sandbox,
         };
-        let set =
-            [("tenant.weight", written.weight > 1), ("tenant.audit_retention", written.audit_retention.is_some())];
         let command = CreateTenantCommand {
-            unbuilt: set.into_iter().filter(|(_, set)| *set).map(|(field, _)| field).collect(),
+            unbuilt: unbuilt_options(&written),
             tenant_id: message.tenant_id,
             display_name: written.display_name,
             kind,
@@ -75,27 +79,48 @@ impl TenantService for TenantApi {
         &self,
         request: Request<pb::ListTenantsRequest>,
     ) -> Result<Response<pb::ListTenantsResponse>, Status> {
-        unbuilt(request, "TenantService/ListTenants")
+        let (actor, message, answer) = Call::new(request)?.parts();
+        let page = page(message.page_size, message.page_token);
+        let found = self.control.list_tenants(&actor, &page).await;
+        answer.with(found, |(listed, next_page_token)| pb::ListTenantsResponse {
+            tenants: listed.items.into_iter().map(shown).collect(),
+            next_page_token,
+        })
     }
 
     async fn update_tenant(
         &self,
         request: Request<pb::UpdateTenantRequest>,
     ) -> Result<Response<pb::UpdateTenantResponse>, Status> {
-        unbuilt(request, "TenantService/UpdateTenant")
+        let (actor, message, answer) = Call::new(request)?.parts();
+        let written = message.tenant.unwrap_or_default();
+        let command = UpdateTenantCommand {
+            unbuilt: unbuilt_options(&written),
+            name: written.name,
+            display_name: written.display_name,
+            etag: written.etag,
+            update_mask: message.update_mask.unwrap_or_default().paths,
+            request_id: message.request_id,
+        };
+        let stored = self.control.update_tenant(&actor, command).await;
+        answer.with(stored, |stored| pb::UpdateTenantResponse { tenant: Some(shown(stored)) })
     }
 
     async fn delete_tenant(
         &self,
         request: Request<pb::DeleteTenantRequest>,
     ) -> Result<Response<pb::DeleteTenantResponse>, Status> {
-        unbuilt(request, "TenantService/DeleteTenant")
+        let (actor, message, answer) = Call::new(request)?.parts();
+        let removed = self.control.delete_tenant(&actor, &message.name, &message.etag, &message.request_id).await;
+        answer.with(removed, |()| pb::DeleteTenantResponse {})
     }
 
     async fn revoke_principal(
         &self,
         request: Request<pb::RevokePrincipalRequest>,
     ) -> Result<Response<pb::RevokePrincipalResponse>, Status> {
-        unbuilt(request, "TenantService/RevokePrincipal")
+        let (actor, message, answer) = Call::new(request)?.parts();
+        let revoked = self.control.revoke_principal(&actor, &message.name, &message.subject, &message.request_id).await;
+        answer.with(revoked, |at| pb::RevokePrincipalResponse { revoke_time: Some(time(at)) })
     }
 }

@@ -1,13 +1,27 @@
-//! Services of which nothing is built yet. Their callers are authenticated all the same.
+//! Services of which nothing is built yet. Their callers are authenticated and asked for their role all the same.
 
-use super::unbuilt;
+use super::{Call, unbuilt};
+use ferry_control::Control;
+use ferry_domain::authz::action::{
+    CreateWebhook, DeleteWebhook, ErasePerson, ExportAuditLog, FindRecipients, GetCheckpoint, GetRefreshSchedule,
+    GetWebhook, ListAuditEntries, ListNotifications, ListTimeZones, ListWebhooks, StartRefresh, TestWebhook,
+    UpdateRefreshSchedule, UpdateWebhook,
+};
 use ferry_proto::v1::audit_service_server::AuditService;
 use ferry_proto::v1::notification_service_server::NotificationService;
 use ferry_proto::v1::refresh_service_server::RefreshService;
 use ferry_proto::v1::{self as pb};
 use tonic::{Request, Response, Status};
 
-pub(crate) struct NotificationApi;
+pub(crate) struct NotificationApi {
+    control: Control,
+}
+
+impl NotificationApi {
+    pub(crate) fn new(control: Control) -> Self {
+        Self { control }
+    }
+}
 
 #[tonic::async_trait]
 impl NotificationService for NotificationApi {
@@ -15,53 +29,68 @@ impl NotificationService for NotificationApi {
         &self,
         request: Request<pb::ListNotificationsRequest>,
     ) -> Result<Response<pb::ListNotificationsResponse>, Status> {
-        unbuilt(request, "NotificationService/ListNotifications")
+        let (actor, message, answer) = Call::new(request)?.parts();
+        unbuilt(&answer, self.control.unbuilt::<ListNotifications>(&actor, &message.parent))
     }
 
     async fn create_webhook(
         &self,
         request: Request<pb::CreateWebhookRequest>,
     ) -> Result<Response<pb::CreateWebhookResponse>, Status> {
-        unbuilt(request, "NotificationService/CreateWebhook")
+        let (actor, message, answer) = Call::new(request)?.parts();
+        unbuilt(&answer, self.control.unbuilt::<CreateWebhook>(&actor, &message.parent))
     }
 
     async fn get_webhook(
         &self,
         request: Request<pb::GetWebhookRequest>,
     ) -> Result<Response<pb::GetWebhookResponse>, Status> {
-        unbuilt(request, "NotificationService/GetWebhook")
+        let (actor, message, answer) = Call::new(request)?.parts();
+        unbuilt(&answer, self.control.unbuilt::<GetWebhook>(&actor, &message.name))
     }
 
     async fn list_webhooks(
         &self,
         request: Request<pb::ListWebhooksRequest>,
     ) -> Result<Response<pb::ListWebhooksResponse>, Status> {
-        unbuilt(request, "NotificationService/ListWebhooks")
+        let (actor, message, answer) = Call::new(request)?.parts();
+        unbuilt(&answer, self.control.unbuilt::<ListWebhooks>(&actor, &message.parent))
     }
 
     async fn update_webhook(
         &self,
         request: Request<pb::UpdateWebhookRequest>,
     ) -> Result<Response<pb::UpdateWebhookResponse>, Status> {
-        unbuilt(request, "NotificationService/UpdateWebhook")
+        let (actor, message, answer) = Call::new(request)?.parts();
+        unbuilt(&answer, self.control.unbuilt::<UpdateWebhook>(&actor, &message.webhook.unwrap_or_default().name))
     }
 
     async fn delete_webhook(
         &self,
         request: Request<pb::DeleteWebhookRequest>,
     ) -> Result<Response<pb::DeleteWebhookResponse>, Status> {
-        unbuilt(request, "NotificationService/DeleteWebhook")
+        let (actor, message, answer) = Call::new(request)?.parts();
+        unbuilt(&answer, self.control.unbuilt::<DeleteWebhook>(&actor, &message.name))
     }
 
     async fn test_webhook(
         &self,
         request: Request<pb::TestWebhookRequest>,
     ) -> Result<Response<pb::TestWebhookResponse>, Status> {
-        unbuilt(request, "NotificationService/TestWebhook")
+        let (actor, message, answer) = Call::new(request)?.parts();
+        unbuilt(&answer, self.control.unbuilt::<TestWebhook>(&actor, &message.name))
     }
 }
 
-pub(crate) struct RefreshApi;
+pub(crate) struct RefreshApi {
+    control: Control,
+}
+
+impl RefreshApi {
+    pub(crate) fn new(control: Control) -> Self {
+        Self { control }
+    }
+}
 
 #[tonic::async_trait]
 impl RefreshService for RefreshApi {
@@ -69,32 +98,47 @@ impl RefreshService for RefreshApi {
         &self,
         request: Request<pb::ListTimeZonesRequest>,
     ) -> Result<Response<pb::ListTimeZonesResponse>, Status> {
-        unbuilt(request, "RefreshService/ListTimeZones")
+        let (actor, message, answer) = Call::new(request)?.parts();
+        unbuilt(&answer, self.control.unbuilt::<ListTimeZones>(&actor, &message.parent))
     }
 
     async fn get_refresh_schedule(
         &self,
         request: Request<pb::GetRefreshScheduleRequest>,
     ) -> Result<Response<pb::GetRefreshScheduleResponse>, Status> {
-        unbuilt(request, "RefreshService/GetRefreshSchedule")
+        let (actor, message, answer) = Call::new(request)?.parts();
+        unbuilt(&answer, self.control.unbuilt::<GetRefreshSchedule>(&actor, &message.name))
     }
 
     async fn update_refresh_schedule(
         &self,
         request: Request<pb::UpdateRefreshScheduleRequest>,
     ) -> Result<Response<pb::UpdateRefreshScheduleResponse>, Status> {
-        unbuilt(request, "RefreshService/UpdateRefreshSchedule")
+        let (actor, message, answer) = Call::new(request)?.parts();
+        unbuilt(
+            &answer,
+            self.control.unbuilt::<UpdateRefreshSchedule>(&actor, &message.refresh_schedule.unwrap_or_default().name),
+        )
     }
 
     async fn start_refresh(
         &self,
         request: Request<pb::StartRefreshRequest>,
     ) -> Result<Response<pb::StartRefreshResponse>, Status> {
-        unbuilt(request, "RefreshService/StartRefresh")
+        let (actor, message, answer) = Call::new(request)?.parts();
+        unbuilt(&answer, self.control.unbuilt::<StartRefresh>(&actor, &message.parent))
     }
 }
 
-pub(crate) struct AuditApi;
+pub(crate) struct AuditApi {
+    control: Control,
+}
+
+impl AuditApi {
+    pub(crate) fn new(control: Control) -> Self {
+        Self { control }
+    }
+}
 
 #[tonic::async_trait]
 impl AuditService for AuditApi {
@@ -102,7 +146,8 @@ impl AuditService for AuditApi {
         &self,
         request: Request<pb::ListAuditEntriesRequest>,
     ) -> Result<Response<pb::ListAuditEntriesResponse>, Status> {
-        unbuilt(request, "AuditService/ListAuditEntries")
+        let (actor, message, answer) = Call::new(request)?.parts();
+        unbuilt(&answer, self.control.unbuilt::<ListAuditEntries>(&actor, &message.parent))
     }
 
     type ExportAuditLogStream = tokio_stream::Empty<Result<pb::ExportAuditLogResponse, Status>>;
@@ -111,27 +156,31 @@ impl AuditService for AuditApi {
         &self,
         request: Request<pb::ExportAuditLogRequest>,
     ) -> Result<Response<Self::ExportAuditLogStream>, Status> {
-        unbuilt(request, "AuditService/ExportAuditLog")
+        let (actor, message, answer) = Call::new(request)?.parts();
+        unbuilt(&answer, self.control.unbuilt::<ExportAuditLog>(&actor, &message.parent))
     }
 
     async fn find_recipients(
         &self,
         request: Request<pb::FindRecipientsRequest>,
     ) -> Result<Response<pb::FindRecipientsResponse>, Status> {
-        unbuilt(request, "AuditService/FindRecipients")
+        let (actor, message, answer) = Call::new(request)?.parts();
+        unbuilt(&answer, self.control.unbuilt::<FindRecipients>(&actor, &message.parent))
     }
 
     async fn erase_person(
         &self,
         request: Request<pb::ErasePersonRequest>,
     ) -> Result<Response<pb::ErasePersonResponse>, Status> {
-        unbuilt(request, "AuditService/ErasePerson")
+        let (actor, message, answer) = Call::new(request)?.parts();
+        unbuilt(&answer, self.control.unbuilt::<ErasePerson>(&actor, &message.parent))
     }
 
     async fn get_checkpoint(
         &self,
         request: Request<pb::GetCheckpointRequest>,
     ) -> Result<Response<pb::GetCheckpointResponse>, Status> {
-        unbuilt(request, "AuditService/GetCheckpoint")
+        let (actor, message, answer) = Call::new(request)?.parts();
+        unbuilt(&answer, self.control.unbuilt::<GetCheckpoint>(&actor, &message.parent))
     }
 }

@@ -5,6 +5,8 @@ mod show;
 
 use crate::client::Client;
 use crate::keys;
+use crate::listen::ListenArgs;
+use crate::secrets::SecretArgs;
 use crate::serve::{self, ServeArgs, Service};
 use crate::token::{DEVELOPMENT_AUDIENCE, DEVELOPMENT_ISSUER};
 use anyhow::{Context, bail};
@@ -115,20 +117,24 @@ async fn set_up(args: &DemoArgs, scale: f64) -> anyhow::Result<Stage> {
     let keys_dir = dir.join("keys");
     keys::create(&keys_dir)?;
     let issuer = DevelopmentIssuer::open(&dir.join("issuer"))?;
-    let service = serve::start(ServeArgs {
+    let key_config = keys::file_config(&keys_dir);
+    let args = ServeArgs {
         data_dir: dir.join("data"),
         keys_dir,
         segments_dir: dir.join("segments"),
-        listen: args.listen,
         addr_out: None,
         issuer: DEVELOPMENT_ISSUER.to_owned(),
         audience: DEVELOPMENT_AUDIENCE.to_owned(),
         jwks: issuer.jwks().display().to_string(),
+        secrets: SecretArgs::default(),
         allow_suffix: Vec::new(),
+        name_server: Vec::new(),
         development_destination: vec![format!("{HOST}={}={}", sim.addr(), ca_file.display())],
         development_time_scale: scale,
-    })
-    .await?;
+        listen: ListenArgs::plain(args.listen),
+        limits: ferry_server::Limits::DEFAULT.into(),
+    };
+    let service = serve::start(args, &key_config).await?;
     let mint = |subject: &str, tenants: &[(String, String)], operator: bool| {
         issuer.mint(subject, tenants, operator, (DEVELOPMENT_ISSUER, DEVELOPMENT_AUDIENCE), TOKEN_LIFETIME)
     };

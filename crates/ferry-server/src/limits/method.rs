@@ -1,0 +1,122 @@
+//! What differs from method to method: how large a request may be, and whether the answer is a stream.
+
+use http::Request;
+use prost::Message;
+use prost_types::FileDescriptorSet;
+use std::collections::HashSet;
+use std::convert::Infallible;
+use std::task::{Context, Poll};
+use tonic::body::Body;
+use tonic::server::NamedService;
+use tower::Service;
+
+/// Bytes of a request. Protobuf can unfold to a hundred times its size, so this is the limit on memory too.
+const USUAL: usize = 64 * 1024;
+/// For an export: 100 mappings of two names of 255 bytes and 50 segments are 60 KiB, and an update has a mask beside.
+const EXPORT: usize = 128 * 1024;
+
+fn request_bytes(path: &str) -> usize {
+    match path {
+        "/ferry.v1.ExportService/CreateExport" | "/ferry.v1.ExportService/UpdateExport" => EXPORT,
+        _ => USUAL,
+    }
+}
+
+/// The methods whose answer is a stream, by path. They are read from the descriptors, so none can be forgotten.
+pub(crate) struct Streaming(HashSet<String>);
+
+impl Streaming {
+    pub(crate) fn read() -> Result<Self, prost::DecodeError> {
+        let sets = [
+            ferry_proto::FILE_DESCRIPTOR_SET,
+            tonic_health::pb::FILE_DESCRIPTOR_SET,
+            tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
+            tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
+        ];
+        let mut paths = HashSet::new();
+        for set in sets {
+            for file in FileDescriptorSet::decode(set)?.file {
+                for service in &file.service {
+                    let streaming = service.method.iter().filter(|method| method.server_streaming());
+                    paths.extend(
+                        streaming.map(|method| format!("/{}.{}/{}", file.package(), service.name(), method.name())),
+                    );
+                }
+            }
+        }
+        Ok(Self(paths))
+    }
+
+    pub(crate) fn contains(&self, path: &str) -> bool {
+        self.0.contains(path)
+    }
+}
+
+/// A service that takes of each method's requests as much as the table says. tonic knows one limit for a whole
+/// service; a service is a handle, so each call gets a copy with the limit of its method. Both walls are tonic's: the
+/// length that a message declares, and what comes out when it is unpacked.
+#[derive(Clone)]
+pub(crate) struct BySize<S> {
+    service: S,
+    limited: fn(S, usize) -> S,
+}
+
+impl<S> BySize<S> {
+    pub(crate) fn new(service: S, limited: fn(S, usize) -> S) -> Self {
+        Self { service, limited }
+    }
+}
+
+impl<S: NamedService> NamedService for BySize<S> {
+    const NAME: &'static str = S::NAME;
+}
+
+impl<S> Service<Request<Body>> for BySize<S>
+where
+    S: Service<Request<Body>, Error = Infallible> + Clone,
+{
+    type Response = S::Response;
+    type Error = Infallible;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.service.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> S::Future {
+        (self.limited)(self.service.clone(), request_bytes(request.uri().path())).call(request)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+    use super::*;
+
+    #[test]
+    fn streams_are_known_by_the_descriptors() {
+        let streaming = Streaming::read().unwrap();
+        for path in [
+            "/ferry.v1.RunService/WatchRuns",
+            "/ferry.v1.AuditService/ExportAuditLog",
+            "/grpc.health.v1.Health/Watch",
+            "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+            "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+        ] {
+            assert!(streaming.contains(path), "{path}");
+        }
+        assert!(!streaming.contains("/ferry.v1.RunService/GetRun"));
+        assert!(!streaming.contains("/grpc.health.v1.Health/Check"));
+    }
+
+    #[test]
+    fn every_line_of_the_table_is_a_method() {
+        let set = FileDescriptorSet::decode(ferry_proto::FILE_DESCRIPTOR_SET).unwrap();
+        let file = set.file.iter().find(|file| file.name().ends_with("export_service.proto")).unwrap();
+        let methods: Vec<&str> = file.service[0].method.iter().map(|method| method.name()).collect();
+        for method in ["CreateExport", "UpdateExport"] {
+            assert!(methods.contains(&method));
+            assert_eq!(request_bytes(&format!("/ferry.v1.ExportService/{method}")), EXPORT);
+        }
+    }
+}
