@@ -2,11 +2,13 @@
 
 use ferry_proto::v1 as pb;
 use ferry_proto::v1::connection_settings::Settings;
-use ferry_testkit::{Stage, TENANT};
+use ferry_testkit::{Stage, TENANT, canary};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-const CSV: &[u8] = b"email,first_name\na@example.com,Ada\n";
+fn csv() -> Vec<u8> {
+    format!("email,first_name\n{}", canary::row("a")).into_bytes()
+}
 
 fn reason(status: &Status) -> String {
     status.get_details_error_info().unwrap().reason
@@ -193,8 +195,8 @@ async fn a_contributor_sees_shared_connections_by_name_alone() {
 #[tokio::test]
 async fn segments_are_what_the_catalogue_says() {
     let stage = Stage::new().await;
-    stage.segment("people", "csv", CSV);
-    stage.segment("others", "jsonl", b"{\"email\":\"b@example.com\"}\n");
+    stage.segment("people", "csv", &csv());
+    stage.segment("others", "jsonl", format!("{{\"email\":\"{}\"}}\n", canary::email("b")).as_bytes());
     let mut viewer = stage.client("viewer").await;
     let list = |token: String| pb::ListSegmentsRequest {
         parent: format!("tenants/{TENANT}"),
@@ -215,13 +217,13 @@ async fn segments_are_what_the_catalogue_says() {
     assert_eq!(viewer.segments.preview_segment(preview.clone()).await.unwrap_err().code(), Code::PermissionDenied);
     let mut contributor = stage.client("contributor").await;
     let rows = contributor.segments.preview_segment(preview).await.unwrap().into_inner().rows;
-    assert_eq!(rows[0].cells, ["a@example.com", "Ada"]);
+    assert_eq!(rows[0].cells, [canary::email("a"), canary::name("a")]);
 }
 
 #[tokio::test]
 async fn an_export_is_checked_against_segments_and_columns() {
     let stage = Stage::new().await;
-    stage.segment("people", "csv", CSV);
+    stage.segment("people", "csv", &csv());
     stage.create_connection("newsletter").await;
     let mut client = stage.client("administrator").await;
     let request = |export: pb::Export| pb::CreateExportRequest {
@@ -253,7 +255,7 @@ async fn an_export_is_checked_against_segments_and_columns() {
 #[tokio::test]
 async fn a_contributor_makes_exports_on_shared_connections_alone() {
     let stage = Stage::new().await;
-    stage.segment("people", "csv", CSV);
+    stage.segment("people", "csv", &csv());
     stage.create_connection("private").await;
     let mut contributor = stage.client("contributor").await;
     let request = pb::CreateExportRequest {

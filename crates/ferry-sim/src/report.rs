@@ -11,6 +11,8 @@ use crate::journal::{Class, Decision, Ended, FailReason, FinishedRecord, ImportR
 use crate::limits::{MANY_PER_MINUTE, ONE_PER_MINUTE, PER_SECOND};
 use crate::store::NewContact;
 
+const MILLISECOND: Micros = SECOND / 1_000;
+
 /// What was asked of the simulator and what it did. It holds no personal data.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -61,6 +63,12 @@ pub struct Report {
     pub largest_body_bytes: u64,
     /// The bytes of all bodies.
     pub body_bytes: u64,
+    /// When the first import was queued, in milliseconds of the simulator's clock; 0 before it.
+    pub first_import_ms: u64,
+    /// When the last import was queued.
+    pub last_import_ms: u64,
+    /// When a batch's state was last asked for.
+    pub last_status_ms: u64,
 }
 
 /// Counts records. It holds hashes of addresses, never the addresses.
@@ -129,10 +137,13 @@ impl Tally {
         if let Some(fault) = injected {
             *report.faults.entry(fault.to_owned()).or_default() += 1;
         }
+        if request.class == Class::Status {
+            report.last_status_ms = report.last_status_ms.max(request.at / MILLISECOND);
+        }
         if let Some(account) = &request.account {
             self.count_arrival(account, request);
             if let Some(import) = &request.import {
-                self.count_import(account, import, contacts);
+                self.count_import(account, request.at / MILLISECOND, import, contacts);
             }
         }
     }
@@ -151,8 +162,11 @@ impl Tally {
         }
     }
 
-    fn count_import(&mut self, account: &str, import: &ImportRecord, contacts: &[NewContact]) {
-        self.report.batches_accepted += 1;
+    fn count_import(&mut self, account: &str, at_ms: u64, import: &ImportRecord, contacts: &[NewContact]) {
+        let report = &mut self.report;
+        report.first_import_ms = if report.batches_accepted == 0 { at_ms } else { report.first_import_ms.min(at_ms) };
+        report.last_import_ms = report.last_import_ms.max(at_ms);
+        report.batches_accepted += 1;
         self.report.batches_with_automations += u64::from(!import.exclude_automations);
         self.report.contacts_accepted += contacts.len() as u64;
         let mut addresses = Vec::with_capacity(contacts.len());

@@ -1,5 +1,6 @@
 //! Clients with a token.
 
+use crate::Watched;
 use ferry_proto::v1::audit_service_client::AuditServiceClient;
 use ferry_proto::v1::connection_service_client::ConnectionServiceClient;
 use ferry_proto::v1::export_service_client::ExportServiceClient;
@@ -10,7 +11,6 @@ use std::net::SocketAddr;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 
 /// Adds the token, if there is one.
@@ -26,7 +26,7 @@ impl Interceptor for Bearer {
     }
 }
 
-type Authorized = InterceptedService<Channel, Bearer>;
+type Authorized = InterceptedService<Watched, Bearer>;
 
 /// Every service that is built, for one caller.
 #[derive(Clone)]
@@ -43,8 +43,7 @@ pub struct Client {
 impl Client {
     /// Connects. An empty token sends none.
     pub async fn connect(addr: SocketAddr, token: &str) -> Self {
-        let endpoint = Endpoint::from_shared(format!("http://{addr}")).expect("an address is a URL");
-        let channel = endpoint.connect().await.expect("the service listens");
+        let channel = Watched::connect(addr).await;
         let value = (!token.is_empty()).then(|| format!("Bearer {token}").parse().expect("a token is ASCII"));
         let bearer = Bearer(value);
         Self {

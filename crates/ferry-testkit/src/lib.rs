@@ -2,13 +2,16 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
 #![allow(clippy::missing_panics_doc, reason = "a panic here is a failed test")]
 
+pub mod canary;
 mod client;
 mod process;
 mod stage;
+mod watched;
 
 pub use client::Client;
 pub use process::{Process, binary};
-pub use stage::{HOST, LIST, Stage, StageOptions, TENANT, adds_up};
+pub use stage::{HOST, LIST, OTHER_HOST, Stage, StageOptions, TENANT, adds_up};
+pub use watched::{Watched, WatchedBody};
 
 use std::time::{Duration, Instant};
 

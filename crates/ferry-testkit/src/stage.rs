@@ -1,22 +1,27 @@
 //! A whole Ferry for one test: the service as a process, the simulator beside it, a tenant, an administrator.
 
-use crate::{Client, Process, eventually};
+use crate::{Client, Process, canary, eventually};
 use ferry_proto::v1 as pb;
 use ferry_server::authn::DevelopmentIssuer;
 use ferry_sim::{AccountConfig, Sim, SimConfig};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
 
 /// The simulator's account.
 pub const HOST: &str = "demo.ferry-sim.test";
+/// A second account at the simulator, with the same key and the same list.
+pub const OTHER_HOST: &str = "second.ferry-sim.test";
 /// The tenant of a stage.
 pub const TENANT: &str = "acme";
 /// The account's list.
 pub const LIST: u32 = 3;
 const ISSUER: (&str, &str) = ("https://issuer.ferry.test", "ferry");
 const START: Duration = Duration::from_secs(30);
+/// In a stage's folder, what holds people or keys by its nature and is no part of what the service writes.
+const SOURCES: [&str; 3] = ["segments", "secrets", JOURNAL];
+const JOURNAL: &str = "journal.jsonl";
 
 /// How a stage differs from the usual one.
 #[derive(Debug, Clone, Copy)]
@@ -40,11 +45,23 @@ pub struct Stage {
     /// The account's API key.
     pub api_key: String,
     issuer: DevelopmentIssuer,
+    /// Where the service reads the issuer's key set.
+    jwks: String,
     service: Option<Process>,
     addr: SocketAddr,
     /// Where the account's host is.
     destination: SocketAddr,
+    /// Arguments of the service beside those of every stage.
+    args: Vec<String>,
+    /// Variables that the service finds in its environment beside our own.
+    environment: Vec<(String, String)>,
 }
+
+/// All that any library tells, spans too: no canary may stand in it. A release build is there to be measured.
+const LOG: &str = if cfg!(debug_assertions) { "trace" } else { "info" };
+
+/// Tests ask faster than a tenant may.
+const USUAL: [&str; 3] = ["--listen=127.0.0.1:0", "--tenant-rate=100000", "--tenant-burst=100000"];
 
 impl Stage {
     /// A stage as usual.
@@ -55,23 +72,27 @@ impl Stage {
     /// A stage that differs.
     pub async fn with(options: StageOptions) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let api_key = uuid::Uuid::new_v4().simple().to_string();
+        let api_key = canary::API_KEY.to_owned();
         let mut account = AccountConfig::new(HOST, &api_key).with_list(LIST, "Newsletter").with_field(1, "Value");
-        account.excluded = vec!["excluded@example.com".to_owned()];
-        account.opted_out = vec![("opted.out@example.com".to_owned(), LIST)];
-        let journal = folder.path().join("journal.jsonl");
-        let config = SimConfig { time_scale: options.time_scale, ..SimConfig::new(account, journal) };
+        account.excluded = vec![canary::email("excluded")];
+        account.opted_out = vec![(canary::email("opted.out"), LIST)];
+        let journal = folder.path().join(JOURNAL);
+        let mut config = SimConfig { time_scale: options.time_scale, ..SimConfig::new(account, journal) };
+        config.accounts.push(AccountConfig::new(OTHER_HOST, &api_key).with_list(LIST, "Newsletter"));
         let sim = ferry_sim::start(config).await.unwrap();
         std::fs::write(folder.path().join("ca.pem"), sim.ca_pem()).unwrap();
         std::fs::create_dir_all(folder.path().join("segments").join(TENANT)).unwrap();
         let issuer = DevelopmentIssuer::open(&folder.path().join("issuer")).unwrap();
+        let jwks = issuer.jwks().display().to_string();
         let keys = ["keys", "create", "--keys-dir"].map(str::to_owned);
         let keys_dir = folder.path().join("keys").display().to_string();
         let made = std::process::Command::new(crate::binary("ferry")).args(keys).arg(keys_dir).output().unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         let unset = SocketAddr::from(([127, 0, 0, 1], 0));
-        let destination = sim.addr();
-        let mut stage = Self { folder, options, sim, api_key, issuer, service: None, addr: unset, destination };
+        let (destination, args, environment) = (sim.addr(), USUAL.map(str::to_owned).to_vec(), Vec::new());
+        let service = None;
+        let mut stage =
+            Self { folder, options, sim, api_key, issuer, jwks, service, addr: unset, destination, args, environment };
         stage.start().await;
         let tenant = pb::Tenant { display_name: "Acme".to_owned(), ..pb::Tenant::default() };
         let request =
@@ -85,30 +106,66 @@ impl Stage {
         let addr_out = self.path("addr");
         let _none = std::fs::remove_file(&addr_out);
         let text = |path: PathBuf| path.display().to_string();
-        let destination = format!("{HOST}={}={}", self.destination, text(self.path("ca.pem")));
+        let destination = |host: &str| format!("{host}={}={}", self.destination, text(self.path("ca.pem")));
         let arguments = [
-            ["--log".to_owned(), "info".to_owned()],
-            ["serve".to_owned(), "--listen=127.0.0.1:0".to_owned()],
+            [format!("--log={LOG}"), "serve".to_owned()],
             ["--data-dir".to_owned(), text(self.path("data"))],
             ["--keys-dir".to_owned(), text(self.path("keys"))],
             ["--segments-dir".to_owned(), text(self.path("segments"))],
             ["--addr-out".to_owned(), text(addr_out.clone())],
             ["--issuer".to_owned(), ISSUER.0.to_owned()],
             ["--audience".to_owned(), ISSUER.1.to_owned()],
-            ["--jwks".to_owned(), text(self.issuer.jwks().to_owned())],
-            ["--development-destination".to_owned(), destination],
+            ["--jwks".to_owned(), self.jwks.clone()],
+            ["--development-destination".to_owned(), destination(HOST)],
+            ["--development-destination".to_owned(), destination(OTHER_HOST)],
             ["--development-time-scale".to_owned(), self.options.time_scale.to_string()],
         ];
-        self.service = Some(Process::start("ferry", &arguments.concat(), &self.log()));
+        let arguments = [&arguments.concat()[..], &self.args].concat();
+        self.service = Some(Process::start_in("ferry", &arguments, &self.environment, &self.log()));
         let log = self.log();
         self.addr = eventually(START, || {
             let (addr_out, log) = (addr_out.clone(), log.clone());
             async move {
-                let text = std::fs::read_to_string(addr_out).map_err(|_| std::fs::read_to_string(log))?;
-                Ok::<SocketAddr, Result<String, std::io::Error>>(text.parse().unwrap())
+                let text = std::fs::read_to_string(addr_out).map_err(|_| end_of(&log))?;
+                Ok::<SocketAddr, String>(text.parse().unwrap())
             }
         })
         .await;
+        let mut findings = Vec::new();
+        // A test that gives secrets to the environment knows that they are there.
+        if self.environment.is_empty() {
+            canary::search_process(self.service().id(), &mut findings);
+        }
+        assert!(findings.is_empty(), "{findings:#?}");
+    }
+
+    /// Starts the service anew with these arguments beside the usual ones, and these variables in its environment.
+    pub async fn restart_and(&mut self, args: &[String], environment: &[(&str, &str)]) {
+        self.environment = environment.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        self.args = [USUAL.map(str::to_owned).as_slice(), args].concat();
+        self.kill();
+        self.start().await;
+    }
+
+    /// Starts the service anew with arguments of its own, in the place of the usual ones.
+    pub async fn restart_with(&mut self, args: &[&str]) {
+        self.args = args.iter().map(|arg| (*arg).to_owned()).collect();
+        self.kill();
+        self.start().await;
+    }
+
+    /// Starts the service anew with the issuer's key set at another place.
+    pub async fn restart_with_keys_at(&mut self, jwks: &str) {
+        jwks.clone_into(&mut self.jwks);
+        self.kill();
+        self.start().await;
+    }
+
+    /// Asks the service to stop; what it answers with is its exit code.
+    #[must_use]
+    pub fn stop(&mut self) -> tokio::task::JoinHandle<Option<i32>> {
+        let service = self.service.take().unwrap();
+        tokio::task::spawn_blocking(move || service.stop())
     }
 
     /// `kill -9` of the service.
@@ -159,6 +216,19 @@ impl Stage {
     pub fn token_in(&self, tenant: &str, role: &str) -> String {
         let tenants = [(tenant.to_owned(), role.to_owned())];
         self.issuer.mint(role, &tenants, false, ISSUER, Duration::from_secs(3_600)).unwrap()
+    }
+
+    /// A token of the stage's issuer with any claims beside `sub` and those that make it valid.
+    #[must_use]
+    pub fn sign(&self, subject: &str, claims: &[(&str, serde_json::Value)]) -> String {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+        let mut all = serde_json::json!({
+            "iss": ISSUER.0, "aud": ISSUER.1, "sub": subject, "iat": now, "exp": now + 3_600,
+        });
+        for (name, value) in claims {
+            all[*name] = value.clone();
+        }
+        self.issuer.sign(&all).unwrap()
     }
 
     /// A client with a role in the stage's tenant.
@@ -291,6 +361,23 @@ impl Stage {
         let run = self.run(&export.name).await;
         self.ended(&run.name, Duration::from_secs(60)).await
     }
+}
+
+/// The canaries of the stage, by the search that ends it: nothing that the service wrote anywhere holds one.
+impl Drop for Stage {
+    fn drop(&mut self) {
+        drop(self.service.take());
+        let mut findings = Vec::new();
+        canary::search_folder(self.folder.path(), &SOURCES, &mut findings);
+        assert!(std::thread::panicking() || findings.is_empty(), "a canary shows:\n{}", findings.join("\n"));
+    }
+}
+
+/// The last lines of a log.
+fn end_of(log: &Path) -> String {
+    let log = std::fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<&str> = log.lines().collect();
+    lines[lines.len().saturating_sub(20)..].join("\n")
 }
 
 /// Both equations of the account.

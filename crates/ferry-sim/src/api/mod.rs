@@ -24,6 +24,7 @@ use crate::store::{Account, NewContact};
 pub(crate) struct Call<'a> {
     pub(crate) host: &'a str,
     pub(crate) query: &'a str,
+    pub(crate) api_token: &'a str,
     pub(crate) body: &'a [u8],
     pub(crate) at: Micros,
     pub(crate) fault: Option<&'a FaultKind>,

@@ -21,7 +21,7 @@ pub(crate) fn refuses(fault: Option<&FaultKind>, n_contacts: usize) -> Option<Ve
 }
 
 /// The answer that a fault gives in the service's place.
-pub(crate) fn instead(fault: &FaultKind) -> Option<Answer> {
+pub(crate) fn instead(fault: &FaultKind, api_token: &str) -> Option<Answer> {
     let answer = match fault {
         FaultKind::RateLimit429 { retry_after } => reply::too_many_requests(*retry_after),
         FaultKind::RateLimit400 => reply::import_rate_limit(),
@@ -43,12 +43,22 @@ pub(crate) fn instead(fault: &FaultKind) -> Option<Answer> {
                     "detail": "You do not have permission to view lists."}]}),
             ),
         },
+        FaultKind::EchoKey { status } => Answer::json(*status, &echo(api_token)),
         FaultKind::PaymentRequired => Answer::empty(402),
         FaultKind::PlanLimit => reply::plan_limit_403(),
         // A wildcard, because all other kinds strike elsewhere.
         _ => return None,
     };
     Some(answer)
+}
+
+fn echo(key: &str) -> Value {
+    let told = format!("The key {key} may not do this.");
+    json!({
+        "message": told, "error": told, "errors": [{"title": told, "detail": told, "code": key}],
+        "success": 1, "batchId": key, "status": key, "user": {"id": key}, "list": {"id": key, "name": key},
+        "fields": [{"id": "1", "title": key}], "failureReasons": [{"contact": 1, "failureReason": told}]
+    })
 }
 
 fn html_page() -> Answer {

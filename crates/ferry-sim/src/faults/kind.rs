@@ -41,6 +41,11 @@ pub enum FaultKind {
         /// The form of the body.
         shape: ForbiddenShape,
     },
+    /// An answer of the service's own making that tells the request's key back in every place that a client may read.
+    EchoKey {
+        /// The answer's status.
+        status: u16,
+    },
     /// 402 with an empty body: the account has lapsed.
     PaymentRequired,
     /// The connection is reset before anything is carried out.
@@ -254,6 +259,7 @@ impl FaultKind {
             | Self::HtmlPage
             | Self::Forbidden { .. }
             | Self::PaymentRequired
+            | Self::EchoKey { .. }
             | Self::PlanLimit
             | Self::DropBefore => Stage::Instead,
             Self::RefuseContact { .. }

@@ -142,7 +142,8 @@ impl Simulator {
             _ => Class::Other,
         };
         let sha256 = (!body.is_empty()).then(|| hex(digest::digest(&digest::SHA256, body).as_ref()));
-        let call = Call { host: &head.host, query: &head.query, body, at: head.at, fault };
+        let api_token = head.api_token.as_deref().unwrap_or_default();
+        let call = Call { host: &head.host, query: &head.query, api_token, body, at: head.at, fault };
 
         let mut inner = lock(&self.inner);
         let inner = &mut *inner;
@@ -277,7 +278,7 @@ impl Simulator {
     ) -> Ruling {
         if let Some(fault) = call.fault.filter(|fault| fault.stage() == Stage::Instead) {
             // Status 0 stands for no answer at all.
-            return Ruling::faulted(instead(fault).unwrap_or_else(|| Answer::empty(0)));
+            return Ruling::faulted(instead(fault, call.api_token).unwrap_or_else(|| Answer::empty(0)));
         }
         if let Some(prepared) = prepared {
             return self.rule_import(inner, settings, call, prepared);
