@@ -4,6 +4,7 @@
 mod access;
 mod api;
 mod canaries;
+mod codec;
 mod contract;
 mod edge;
 mod keys;

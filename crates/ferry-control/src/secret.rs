@@ -13,8 +13,6 @@ use secrecy::{ExposeSecret, SecretString};
 
 const KEY: &str = "connection.settings.activecampaign.api_key";
 const REFERENCE: &str = "connection.settings.activecampaign.secret_reference";
-/// The field under which API keys are sealed; the engine opens them under the same.
-const API_KEY_FIELD: &str = "api_key";
 
 /// A secret as a caller gave it.
 pub(crate) enum GivenSecret {
@@ -86,7 +84,7 @@ impl Control {
         let id = key_id(tenant, uid, Purpose::Secret { version })?;
         let sealed = self.keys(move |vault| {
             vault.ensure_key(&id)?;
-            vault.seal(&id, API_KEY_FIELD, key.expose_secret().as_bytes())
+            vault.seal(&id, StoredSecret::FIELD, key.expose_secret().as_bytes())
         });
         Ok(StoredSecret::Sealed(sealed.await?))
     }
@@ -99,7 +97,7 @@ impl Control {
                 let purpose = Purpose::Secret { version: connection.secret_version };
                 let id = key_id(tenant.as_str(), &connection.uid, purpose)?;
                 let sealed = sealed.clone();
-                let key = self.keys(move |vault| vault.unseal(&id, API_KEY_FIELD, &sealed)).await?;
+                let key = self.keys(move |vault| vault.unseal(&id, StoredSecret::FIELD, &sealed)).await?;
                 SecretString::from(String::from_utf8_lossy(&key).into_owned())
             }
             StoredSecret::Reference(text) => {

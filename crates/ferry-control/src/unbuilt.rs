@@ -1,20 +1,22 @@
-//! RPCs that are not built yet: who may not call them learns that, everybody else that they do not exist yet.
+//! RPCs that are not built yet: who may not call them learns that, everybody else that they do not exist yet. So none of
+//! these ever succeeds.
 
 use crate::Control;
 use ferry_domain::authz::action::{ApproveRun, WatchRuns};
 use ferry_domain::authz::{Action, Actor, ExportTarget, permit};
 use ferry_domain::name::RunParent;
 use ferry_domain::{Error, ExportName, Result, RunName, TenantName, limits};
+use std::convert::Infallible;
 
 impl Control {
     /// One that is for a tenant, or for something in it that cannot exist yet.
-    pub fn unbuilt<A: Action<Target = TenantName>>(&self, actor: &Actor, name: &str) -> Result<()> {
+    pub fn unbuilt<A: Action<Target = TenantName>>(&self, actor: &Actor, name: &str) -> Result<Infallible> {
         permit::<A>(actor, tenant_in(name)?)?.spend();
         Err(Error::Unimplemented(A::METHOD))
     }
 
     /// One that is for exports, each of which the caller must be allowed to change.
-    pub async fn unbuilt_for_exports<A>(&self, actor: &Actor, names: &[String]) -> Result<()>
+    pub async fn unbuilt_for_exports<A>(&self, actor: &Actor, names: &[String]) -> Result<Infallible>
     where
         A: Action<Target = ExportTarget>,
     {
@@ -30,7 +32,7 @@ impl Control {
     }
 
     /// `ApproveRun`.
-    pub async fn approve_run(&self, actor: &Actor, name: &str) -> Result<()> {
+    pub async fn approve_run(&self, actor: &Actor, name: &str) -> Result<Infallible> {
         let name = RunName::parse(name).map_err(|error| Error::invalid("name", error.to_string()))?;
         let target = self.run_target::<ApproveRun>(actor, &name).await?;
         permit::<ApproveRun>(actor, target)?.spend();
@@ -38,7 +40,7 @@ impl Control {
     }
 
     /// `WatchRuns`.
-    pub fn watch_runs(&self, actor: &Actor, parent: &str) -> Result<()> {
+    pub fn watch_runs(&self, actor: &Actor, parent: &str) -> Result<Infallible> {
         let parent = RunParent::parse(parent).map_err(|error| Error::invalid("parent", error.to_string()))?;
         permit::<WatchRuns>(actor, parent)?.spend();
         Err(Error::Unimplemented(WatchRuns::METHOD))

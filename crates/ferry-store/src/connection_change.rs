@@ -2,17 +2,17 @@
 
 use crate::attention::needs_export_user;
 use crate::connection::{access_of, load, state_word, to_domain};
-use crate::entity::{connection, run};
+use crate::entity::connection;
 use crate::error::{database, to_json};
 use crate::request::{self, Write};
-use crate::{Store, principal, tenant as tenants};
+use crate::{Store, principal, run as runs, tenant as tenants};
 use ferry_domain::authz::action::UpdateConnection;
 use ferry_domain::authz::{Action, Permit, may_run};
 use ferry_domain::{
     Connection, ConnectionAccess, ConnectionName, ConnectionState, Consent, Error, Result, RunState, Timestamp,
 };
 use sea_orm::ActiveValue::Set;
-use sea_orm::{ColumnTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter};
+use sea_orm::{DatabaseTransaction, EntityTrait, IntoActiveModel};
 
 /// A secret as stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +24,9 @@ pub enum StoredSecret {
 }
 
 impl StoredSecret {
+    /// The field under which the vault seals a secret: whoever opens it names the same.
+    pub const FIELD: &'static str = "api_key";
+
     pub(crate) fn columns(self) -> (Vec<u8>, Option<String>) {
         match self {
             Self::Sealed(bytes) => (bytes, None),
@@ -76,12 +79,7 @@ impl Store {
     ) -> impl Future<Output = Result<Connection>> + Send + use<> {
         let name = permit.spend().target;
         let store = self.clone();
-        async move {
-            let writer = store.writer.clone();
-            let updated = writer.run(move |transaction| Box::pin(update(transaction, name, change, write))).await;
-            store.wake();
-            updated
-        }
+        async move { store.run_and_wake(move |transaction| Box::pin(update(transaction, name, change, write))).await }
     }
 }
 
@@ -131,10 +129,12 @@ async fn update(
     }
     let mut updated = connection::Entity::update(row).exec(transaction).await.map_err(database)?;
     // Unshared: an export user who is no administrator may no longer run exports on it. What has begun goes on.
-    let role = principal::role_of(transaction, tenant, &updated.run_as).await?;
-    if change.access.is_some() && !may_run(role, access_of(&updated)?) {
-        needs_export_user(transaction, updated, write.now).await?;
-        updated = load(transaction, &name).await?;
+    if change.access.is_some() {
+        let role = principal::role_of(transaction, tenant, &updated.run_as).await?;
+        if !may_run(role, access_of(&updated)?) {
+            needs_export_user(transaction, updated, write.now).await?;
+            updated = load(transaction, &name).await?;
+        }
     }
     request::note(transaction, tenant, UpdateConnection::METHOD, &write, &name.to_string()).await?;
     to_domain(updated)
@@ -143,15 +143,9 @@ async fn update(
 /// What was planned for the old host must not reach the new one.
 async fn stop_runs(transaction: &DatabaseTransaction, name: &ConnectionName, now: Timestamp) -> Result<()> {
     let live = [RunState::Queued, RunState::Processing, RunState::AwaitingApproval, RunState::Paused];
-    let rows = run::Entity::find()
-        .filter(run::Column::Tenant.eq(name.tenant.as_str()))
-        .filter(run::Column::Connection.eq(name.connection.as_str()))
-        .filter(run::Column::State.is_in(live.map(RunState::as_str)))
-        .all(transaction)
-        .await
-        .map_err(database)?;
-    for row in rows {
-        crate::run::ask_to_stop(transaction, row, now).await?;
+    let on = (name.tenant.as_str(), name.connection.as_str());
+    for row in runs::on_connection(transaction, on, &live).await? {
+        runs::ask_to_stop(transaction, row, now).await?;
     }
     Ok(())
 }

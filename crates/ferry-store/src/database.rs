@@ -5,11 +5,11 @@ use crate::writer::Writer;
 use ferry_domain::error::Inside;
 use ferry_domain::{Error, Result};
 use ferry_migrations::{Migrator, MigratorTrait};
+use futures::future::BoxFuture;
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sea_orm::{
     ConnectionTrait, DatabaseBackend, DatabaseConnection, DatabaseTransaction, SqlxSqliteConnector, Statement,
 };
-
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -81,7 +81,18 @@ impl Store {
         self.writer.commits()
     }
 
-    pub(crate) fn wake(&self) {
+    /// Writes what the engine may have to act on, and wakes it.
+    pub(crate) async fn run_and_wake<T, F>(&self, job: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'t> FnOnce(&'t DatabaseTransaction) -> BoxFuture<'t, Result<T>> + Send + 'static,
+    {
+        let done = self.writer.run(job).await;
+        self.wake();
+        done
+    }
+
+    fn wake(&self) {
         self.changes.send_modify(|count| *count = count.wrapping_add(1));
     }
 }

@@ -22,23 +22,25 @@ impl Store {
     /// Takes in what a verified token says of its holder, and tells what holds today. Writes only for a token that is
     /// newer than what is known.
     pub async fn admit(&self, token: &Token, now: Timestamp) -> Result<Standing> {
+        if !token.lists_tenants {
+            // An operator's: it has no tenant, and tells of none.
+            return Ok(Standing::default());
+        }
         let known = of_subject(&self.readers, &token.subject).await?;
         let standing = standing(&self.readers, token, &known).await?;
         let news = news(token, &standing, &known);
         if !news.is_empty() {
             let subject = token.subject.clone();
             let issued = token.issue_time;
-            self.writer
-                .run(move |transaction| {
-                    Box::pin(async move {
-                        for (tenant, role) in news {
-                            note_role(transaction, &tenant, &subject, role, issued, now).await?;
-                        }
-                        Ok(())
-                    })
+            self.run_and_wake(move |transaction| {
+                Box::pin(async move {
+                    for (tenant, role) in news {
+                        note_role(transaction, &tenant, &subject, role, issued, now).await?;
+                    }
+                    Ok(())
                 })
-                .await?;
-            self.wake();
+            })
+            .await?;
         }
         Ok(standing)
     }
@@ -52,12 +54,7 @@ impl Store {
     ) -> impl Future<Output = Result<Timestamp>> + Send + use<> {
         let tenant = permit.spend().target.tenant;
         let store = self.clone();
-        async move {
-            let writer = store.writer.clone();
-            let revoked = writer.run(move |transaction| Box::pin(revoke(transaction, tenant, subject, write))).await;
-            store.wake();
-            revoked
-        }
+        async move { store.run_and_wake(move |transaction| Box::pin(revoke(transaction, tenant, subject, write))).await }
     }
 }
 
@@ -66,9 +63,6 @@ async fn standing(
     token: &Token,
     known: &BTreeMap<String, principal::Model>,
 ) -> Result<Standing> {
-    if token.tenants.is_empty() {
-        return Ok(Standing::default());
-    }
     let named = token.tenants.keys().map(TenantId::as_str);
     let found = tenant::Entity::find()
         .filter(tenant::Column::Id.is_in(named))
@@ -94,12 +88,9 @@ async fn of_subject(connection: &impl ConnectionTrait, subject: &str) -> Result<
     Ok(rows.into_iter().map(|row| (row.tenant.clone(), row)).collect())
 }
 
-/// What a token tells that is not known yet. A token that lists tenants lists all of its holder's, so one that is
-/// missing was lost; a token without the claim (an operator's) tells nothing.
+/// What a token that lists tenants tells and is not known yet. It lists all of its holder's, so one that is missing was
+/// lost.
 fn news(token: &Token, standing: &Standing, known: &BTreeMap<String, principal::Model>) -> Vec<(String, Option<Role>)> {
-    if !token.lists_tenants {
-        return Vec::new();
-    }
     let claimed = token.tenants.iter().filter_map(|(tenant, role)| {
         let revoked = standing.tenants.get(tenant)?;
         let believed = revoked.is_none_or(|revoked| token.issue_time > revoked);
@@ -128,7 +119,7 @@ async fn note_role(
     let key = (tenant.to_owned(), subject.to_owned());
     let found = principal::Entity::find_by_id(key).one(transaction).await.map_err(database)?;
     let named = TenantId::parse(tenant).map_err(|error| corrupt("principals", error))?;
-    let alive = tenants::must_exist(transaction, &named).await.is_ok();
+    let alive = tenants::find(transaction, &named).await?.is_some();
     let stale = found.as_ref().is_some_and(|row| {
         !is_newer(row, role, issued) || row.revoke_time.is_some_and(|revoked| issued.as_millis() <= revoked)
     });
@@ -232,15 +223,8 @@ async fn apply_lost_right(
 
 /// Runs that have begun send nothing more; those still queued are skipped when they are claimed.
 async fn stop_runs_for(transaction: &DatabaseTransaction, on: &connection::Model, subject: &str) -> Result<()> {
-    let begun = [RunState::Processing, RunState::AwaitingApproval, RunState::Paused].map(RunState::as_str);
-    let rows = run::Entity::find()
-        .filter(run::Column::Tenant.eq(on.tenant.as_str()))
-        .filter(run::Column::Connection.eq(on.id.as_str()))
-        .filter(run::Column::State.is_in(begun))
-        .all(transaction)
-        .await
-        .map_err(database)?;
-    for row in rows {
+    let begun = [RunState::Processing, RunState::AwaitingApproval, RunState::Paused];
+    for row in runs::on_connection(transaction, (&on.tenant, &on.id), &begun).await? {
         if acts_for(&row, on)? != subject {
             continue;
         }

@@ -45,12 +45,7 @@ impl Store {
     ) -> impl Future<Output = Result<RemovedTenant>> + Send + use<> {
         let id = permit.spend().target.0.tenant;
         let store = self.clone();
-        async move {
-            let writer = store.writer.clone();
-            let removed = writer.run(move |transaction| Box::pin(tombstone(transaction, id, seen, write))).await;
-            store.wake();
-            removed
-        }
+        async move { store.run_and_wake(move |transaction| Box::pin(tombstone(transaction, id, seen, write))).await }
     }
 
     /// Tenants whose removal was begun and not finished.

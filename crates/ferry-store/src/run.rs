@@ -78,11 +78,7 @@ impl Store {
     ) -> impl Future<Output = Result<Run>> + Send + use<> {
         let store = self.clone();
         async move {
-            let writer = store.writer.clone();
-            let queued =
-                writer.run(move |transaction| Box::pin(create(transaction, target, by, new, write, how))).await;
-            store.wake();
-            queued
+            store.run_and_wake(move |transaction| Box::pin(create(transaction, target, by, new, write, how))).await
         }
     }
 
@@ -140,17 +136,14 @@ impl Store {
         let name = permit.spend().target.name;
         let store = self.clone();
         async move {
-            let writer = store.writer.clone();
-            let cancelled = writer
-                .run(move |transaction| {
+            store
+                .run_and_wake(move |transaction| {
                     Box::pin(async move {
                         let row = load(transaction, &name).await?;
                         to_domain(ask_to_stop(transaction, row, write.now).await?)
                     })
                 })
-                .await;
-            store.wake();
-            cancelled
+                .await
         }
     }
 
@@ -258,6 +251,21 @@ pub(crate) async fn ask_to_stop(
         row.end_time = Set(Some(now.as_millis()));
     }
     run::Entity::update(row).exec(transaction).await.map_err(database)
+}
+
+/// The runs on a connection that are in one of these states.
+pub(crate) async fn on_connection(
+    connection: &impl ConnectionTrait,
+    (tenant, id): (&str, &str),
+    states: &[RunState],
+) -> Result<Vec<run::Model>> {
+    run::Entity::find()
+        .filter(run::Column::Tenant.eq(tenant))
+        .filter(run::Column::Connection.eq(id))
+        .filter(run::Column::State.is_in(states.iter().map(|state| state.as_str())))
+        .all(connection)
+        .await
+        .map_err(database)
 }
 
 /// The run of an export that is not over, dry runs aside.

@@ -5,7 +5,7 @@ use crate::entity::{connection, run};
 use crate::error::{database, to_json};
 use crate::lease::Lease;
 use crate::plan::PlanRecord;
-use crate::{Store, connection as connections, export as exports, plan, principal, removal, run as runs};
+use crate::{Store, attention, connection as connections, export as exports, plan, principal, removal, run as runs};
 use ferry_domain::authz::may_run;
 use ferry_domain::{Connection, Culprit, Export, Reason, Result, Run, RunError, RunState, Severity, Timestamp};
 use sea_orm::ActiveValue::Set;
@@ -143,7 +143,7 @@ async fn forbidden(
         return Ok(Some(principal::right_lost(trigger)));
     }
     // A dry run sends nothing, so the account at the destination does not matter to it.
-    let not_ready = connections::to_domain(on.clone())?.attention.filter(|_| !row.dry_run);
+    let not_ready = attention::seen(on)?.1.filter(|_| !row.dry_run);
     Ok(not_ready.map(|reason| RunError {
         reason,
         message: format!("the connection needs attention ({}); an administrator mends it first", reason.as_str()),

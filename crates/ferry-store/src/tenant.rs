@@ -134,7 +134,7 @@ pub(crate) async fn row_of(connection: &impl ConnectionTrait, id: &TenantId) -> 
     tenant::Entity::find_by_id(id.as_str()).one(connection).await.map_err(database)
 }
 
-async fn find(connection: &impl ConnectionTrait, id: &TenantId) -> Result<Option<tenant::Model>> {
+pub(crate) async fn find(connection: &impl ConnectionTrait, id: &TenantId) -> Result<Option<tenant::Model>> {
     Ok(row_of(connection, id).await?.filter(|row| row.delete_time.is_none()))
 }
 

@@ -1,50 +1,12 @@
 //! The size of a request, and what a hostile one costs.
 
 use super::channel;
+use crate::codec::Raw;
 use ferry_proto::v1 as pb;
 use ferry_testkit::{Stage, TENANT};
 use prost::Message;
-use prost::bytes::BufMut;
-use tonic::codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic::codec::CompressionEncoding;
 use tonic::{Code, Request, Status};
-
-/// Sends bytes as they are.
-#[derive(Clone)]
-struct Raw;
-
-impl Codec for Raw {
-    type Encode = Vec<u8>;
-    type Decode = ();
-    type Encoder = Self;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> Self {
-        Self
-    }
-
-    fn decoder(&mut self) -> Self {
-        Self
-    }
-}
-
-impl Encoder for Raw {
-    type Item = Vec<u8>;
-    type Error = Status;
-
-    fn encode(&mut self, item: Vec<u8>, into: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        into.put_slice(&item);
-        Ok(())
-    }
-}
-
-impl Decoder for Raw {
-    type Item = ();
-    type Error = Status;
-
-    fn decode(&mut self, _: &mut DecodeBuf<'_>) -> Result<Option<()>, Status> {
-        Ok(Some(()))
-    }
-}
 
 /// How a message of ours is answered.
 async fn answer(stage: &Stage, method: &str, message: Vec<u8>, packed: bool) -> Status {

@@ -1,10 +1,9 @@
 //! Calls by path and bytes, so that all RPCs are called and compared in one way.
 
-use bytes::{Buf, BufMut};
+use crate::codec::Raw;
 use ferry_testkit::Watched;
 use std::net::SocketAddr;
 use std::time::Duration;
-use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::{Code, Request, Status};
 use tonic_types::StatusExt;
 
@@ -87,43 +86,4 @@ fn plain(metadata: &tonic::metadata::MetadataMap) -> Vec<String> {
     let mut lines: Vec<String> = told.map(|(name, value)| format!("{name}: {value:?}")).collect();
     lines.sort();
     lines
-}
-
-/// Messages as the bytes that they are.
-#[derive(Clone, Copy)]
-struct Raw;
-
-impl Codec for Raw {
-    type Encode = Vec<u8>;
-    type Decode = Vec<u8>;
-    type Encoder = Self;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> Self {
-        Self
-    }
-
-    fn decoder(&mut self) -> Self {
-        Self
-    }
-}
-
-impl Encoder for Raw {
-    type Item = Vec<u8>;
-    type Error = Status;
-
-    fn encode(&mut self, item: Vec<u8>, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        buffer.put_slice(&item);
-        Ok(())
-    }
-}
-
-impl Decoder for Raw {
-    type Item = Vec<u8>;
-    type Error = Status;
-
-    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Vec<u8>>, Status> {
-        let length = buffer.remaining();
-        Ok(Some(buffer.copy_to_bytes(length).to_vec()))
-    }
 }

@@ -26,7 +26,7 @@ pub(super) async fn open(
         };
         let tenant = lease.run().tenant.as_str();
         let id = KeyId::new(tenant, &connection.uid, Purpose::Secret { version }).map_err(vault_failure)?;
-        match shared.vault.unseal(&id, "api_key", sealed) {
+        match shared.vault.unseal(&id, StoredSecret::FIELD, sealed) {
             Ok(key) => return Ok(SecretString::from(String::from_utf8_lossy(&key).into_owned())),
             // Replaced between the claim and now, and the old key destroyed: the new one holds.
             Err(VaultError::NoKey) => match shared.store.secret_in_force(lease).await? {

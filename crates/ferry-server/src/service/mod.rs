@@ -21,6 +21,7 @@ use addressed::Addressed;
 use ferry_control::PageRequest;
 use ferry_domain::Error;
 use ferry_domain::authz::Actor;
+use std::convert::Infallible;
 use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
@@ -98,8 +99,8 @@ impl Answer {
 }
 
 /// The answer of an RPC that is not built yet: what the policy says of its caller, else that it is not built.
-pub(crate) fn unbuilt<R>(answer: &Answer, refused: ferry_domain::Result<()>) -> Result<Response<R>, Status> {
-    let error = refused.err().unwrap_or(Error::Unimplemented("this RPC"));
+pub(crate) fn unbuilt<R>(answer: &Answer, refused: ferry_domain::Result<Infallible>) -> Result<Response<R>, Status> {
+    let Err(error) = refused;
     if let Error::Unimplemented(method) = error {
         debug_assert!(UNIMPLEMENTED.contains(&method), "{method} must stand on the list");
     }
