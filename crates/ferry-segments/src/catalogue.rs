@@ -272,6 +272,11 @@ impl SegmentEntry {
         source::columns(self)
     }
 
+    /// What its file is now: whether it is still the one that was read.
+    pub fn fingerprint(&self) -> Result<source::Fingerprint, SourceError> {
+        source::fingerprint(self)
+    }
+
     /// The file, links followed: nothing if there is none, `Some(None)` if it is not below the tenant's folder.
     fn resolved(&self) -> Option<Option<PathBuf>> {
         let path = self.folder.join(&self.listed.path).canonicalize().ok()?;

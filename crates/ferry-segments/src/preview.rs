@@ -44,7 +44,7 @@ pub fn preview(entry: &SegmentEntry, limit: usize) -> Result<Preview, SourceErro
     Ok(Preview { columns, rows })
 }
 
-fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     if text.len() <= CELL_BYTES {
         text.to_owned()
     } else {

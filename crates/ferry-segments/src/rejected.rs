@@ -1,9 +1,9 @@
-//! Rows that did not go: by Ferry (rejected) or by the destination (refused), sealed like the plan.
+//! Rows that did not go: kept back by Ferry (rejected, excluded) or by the destination (refused), sealed like the plan.
 //!
-//! A run has a file of each kind: Ferry's is written with the plan, the destination's at the end of the run.
+//! A run has a file for each of the two: Ferry's is written with the plan, the destination's at the end of the run.
 
 use crate::file_key::FileKey;
-use crate::sealed::{self, PlanError, SealedFile, SealedWriter};
+use crate::sealed::{self, Form, PlanError, SealedFile, SealedWriter};
 use arrow_array::builder::{StringBuilder, UInt64Builder};
 use arrow_array::{Array, ArrayRef, RecordBatch, StringArray, UInt64Array};
 use arrow_schema::{DataType, Field, Schema};
@@ -17,6 +17,8 @@ pub enum Stage {
     Rejected,
     /// The destination.
     Refused,
+    /// Ferry: it could go, and a rule keeps it from going.
+    Excluded,
 }
 
 impl Stage {
@@ -24,9 +26,13 @@ impl Stage {
         match self {
             Self::Rejected => "rejected",
             Self::Refused => "refused",
+            Self::Excluded => "excluded",
         }
     }
 }
+
+/// The reason of a row that the destination turned down without saying why. Ferry invents none.
+pub const REASON_NOT_GIVEN: &str = "DESTINATION_REASON_NOT_GIVEN";
 
 /// A row that did not go. It cannot be printed.
 #[derive(Clone, PartialEq, Eq)]
@@ -39,6 +45,8 @@ pub struct RejectedRow {
     pub stage: Stage,
     /// Why.
     pub reason: String,
+    /// What the destination said of it before, if that is why.
+    pub destination_reason: Option<String>,
     /// The address, as in the source; of a text far longer than any address only the first 1,024 bytes.
     pub email: Option<String>,
 }
@@ -46,14 +54,22 @@ pub struct RejectedRow {
 /// What is kept of an address: four times what one may have, so that a page of rows stays a page.
 const EMAIL_BYTES: usize = 1_024;
 
-fn schema() -> Arc<Schema> {
-    Arc::new(Schema::new(vec![
-        Field::new("segment", DataType::Utf8, false),
-        Field::new("line", DataType::UInt64, true),
-        Field::new("stage", DataType::Utf8, false),
-        Field::new("reason", DataType::Utf8, false),
-        Field::new("email", DataType::Utf8, true),
-    ]))
+const COLUMNS: [&str; 6] = ["segment", "line", "stage", "reason", "email", DESTINATION_REASON];
+/// Not in files of the first version, which kept nobody back for such a reason.
+const DESTINATION_REASON: &str = "destination_reason";
+const VERSIONS: [&str; 2] = ["2", "1"];
+
+fn form() -> Form {
+    let [segment, line, stage, reason, email, destination_reason] = COLUMNS;
+    let schema = Arc::new(Schema::new(vec![
+        Field::new(segment, DataType::Utf8, false),
+        Field::new(line, DataType::UInt64, true),
+        Field::new(stage, DataType::Utf8, false),
+        Field::new(reason, DataType::Utf8, false),
+        Field::new(email, DataType::Utf8, true),
+        Field::new(destination_reason, DataType::Utf8, true),
+    ]));
+    Form { version: VERSIONS[0], schema, incompressible: &[] }
 }
 
 /// Writes such rows.
@@ -66,7 +82,7 @@ pub struct RejectedWriter {
 impl RejectedWriter {
     /// Begins a file; an unfinished one leaves nothing.
     pub fn create(path: &Path, key: &FileKey, aad: &[u8]) -> Result<Self, PlanError> {
-        Ok(Self { file: SealedWriter::create(path, key, aad, schema())?, rows: Vec::new(), bytes: 0 })
+        Ok(Self { file: SealedWriter::create(path, key, aad, &form())?, rows: Vec::new(), bytes: 0 })
     }
 
     /// Adds a row.
@@ -82,18 +98,19 @@ impl RejectedWriter {
     fn flush(&mut self) -> Result<(), PlanError> {
         self.bytes = 0;
         let mut lines = UInt64Builder::new();
-        let mut texts = [StringBuilder::new(), StringBuilder::new(), StringBuilder::new(), StringBuilder::new()];
+        let mut texts: [StringBuilder; 5] = Default::default();
         for row in self.rows.drain(..) {
-            let [segment, stage, reason, email] = &mut texts;
+            let [segment, stage, reason, email, destination_reason] = &mut texts;
             segment.append_value(&row.segment);
             lines.append_option(row.line);
             stage.append_value(row.stage.word());
             reason.append_value(&row.reason);
             email.append_option(row.email);
+            destination_reason.append_option(row.destination_reason);
         }
-        let [segment, stage, reason, email] = texts.map(|mut text| Arc::new(text.finish()) as ArrayRef);
-        let columns: Vec<ArrayRef> = vec![segment, Arc::new(lines.finish()), stage, reason, email];
-        self.file.write(&RecordBatch::try_new(schema(), columns)?)
+        let [segment, stage, reason, email, before] = texts.map(|mut text| Arc::new(text.finish()) as ArrayRef);
+        let columns: Vec<ArrayRef> = vec![segment, Arc::new(lines.finish()), stage, reason, email, before];
+        self.file.write(&RecordBatch::try_new(form().schema, columns)?)
     }
 
     /// Puts the file into place, durably.
@@ -120,8 +137,8 @@ impl RejectedReader {
         if !path.exists() {
             return Ok(Vec::new());
         }
-        let file = SealedFile::open(path, key, aad)?;
-        let mut reader = file.read_from(u64::try_from(offset).unwrap_or(u64::MAX))?;
+        let file = SealedFile::open_one_of(path, key, aad, &VERSIONS)?;
+        let mut reader = file.read_from(u64::try_from(offset).unwrap_or(u64::MAX), &COLUMNS)?;
         let mut rows = Vec::new();
         while rows.len() < limit {
             let Some(batch) = reader.next() else { break };
@@ -133,27 +150,26 @@ impl RejectedReader {
 
     /// How many rows there are; none if there is no file.
     pub fn count(path: &Path, key: &FileKey, aad: &[u8]) -> Result<u64, PlanError> {
-        if path.exists() { Ok(SealedFile::open(path, key, aad)?.rows()) } else { Ok(0) }
+        if path.exists() { Ok(SealedFile::open_one_of(path, key, aad, &VERSIONS)?.rows()) } else { Ok(0) }
     }
 }
 
 fn take_in(batch: &RecordBatch, rows: &mut Vec<RejectedRow>) -> Result<(), PlanError> {
-    let other = || PlanError::Sealed("it has other columns".to_owned());
-    let text = |name: &str| {
-        let column = batch.column_by_name(name).ok_or_else(other)?;
-        column.as_any().downcast_ref::<StringArray>().ok_or_else(other)
-    };
-    let lines = batch.column_by_name("line").ok_or_else(other)?;
-    let lines = lines.as_any().downcast_ref::<UInt64Array>().ok_or_else(other)?;
+    let text = |name| sealed::column::<StringArray>(batch, name);
+    let lines = sealed::column::<UInt64Array>(batch, "line")?;
     let (segments, stages, reasons, emails) = (text("segment")?, text("stage")?, text("reason")?, text("email")?);
+    let before = batch.column_by_name(DESTINATION_REASON).map(|_| text(DESTINATION_REASON)).transpose()?;
+    let owned = |texts: &StringArray, row: usize| texts.is_valid(row).then(|| texts.value(row).to_owned());
     for row in 0..batch.num_rows() {
-        let stage = [Stage::Rejected, Stage::Refused].into_iter().find(|stage| stage.word() == stages.value(row));
+        let all = [Stage::Rejected, Stage::Refused, Stage::Excluded];
+        let stage = all.into_iter().find(|stage| stage.word() == stages.value(row));
         rows.push(RejectedRow {
             segment: segments.value(row).to_owned(),
             line: lines.is_valid(row).then(|| lines.value(row)),
-            stage: stage.ok_or_else(other)?,
+            stage: stage.ok_or_else(sealed::other_columns)?,
             reason: reasons.value(row).to_owned(),
-            email: emails.is_valid(row).then(|| emails.value(row).to_owned()),
+            destination_reason: before.and_then(|before| owned(before, row)),
+            email: owned(emails, row),
         });
     }
     Ok(())
@@ -170,8 +186,30 @@ mod tests {
             line: Some(line),
             stage: Stage::Rejected,
             reason: "EMAIL_MALFORMED".to_owned(),
+            destination_reason: None,
             email,
         }
+    }
+
+    #[test]
+    fn a_file_of_the_first_version_is_read_as_well() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, key) = (folder.path().join("rejected.parquet"), FileKey::new([3; 32]));
+        let excluded = RejectedRow { destination_reason: Some("SAID".to_owned()), ..row(7, Some("x".to_owned())) };
+        let mut writer = RejectedWriter::create(&path, &key, b"aad").unwrap();
+        writer.push(excluded.clone()).unwrap();
+        writer.finish().unwrap();
+        assert!(RejectedReader::page(&path, &key, b"aad", 0, 9).unwrap() == [excluded]);
+        let schema = Arc::new(form().schema.project(&[0, 1, 2, 3, 4]).unwrap());
+        let text = |text: &str| Arc::new(StringArray::from(vec![text])) as ArrayRef;
+        let line: ArrayRef = Arc::new(UInt64Array::from(vec![7]));
+        let columns = vec![text("customers"), line, text("rejected"), text("EMAIL_MALFORMED"), text("x")];
+        let batch = RecordBatch::try_new(schema.clone(), columns).unwrap();
+        let mut old = SealedWriter::create(&path, &key, b"aad", &Form { version: "1", schema, ..form() }).unwrap();
+        old.write(&batch).unwrap();
+        old.finish().unwrap();
+        assert_eq!(RejectedReader::count(&path, &key, b"aad").unwrap(), 1);
+        assert!(RejectedReader::page(&path, &key, b"aad", 0, 9).unwrap() == [row(7, Some("x".to_owned()))]);
     }
 
     #[test]

@@ -10,16 +10,17 @@ use crate::file_key::FileKey;
 use crate::normalise::NORMALISER_VERSION;
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
-use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
+use parquet::arrow::{ArrowWriter, ProjectionMask};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::encryption::decrypt::FileDecryptionProperties;
 use parquet::encryption::encrypt::FileEncryptionProperties;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::schema::types::ColumnPath;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -30,8 +31,6 @@ const GROUP_ROWS: usize = 8_192;
 const GROUP_BYTES: usize = 4 * 1024 * 1024;
 /// Rows that a reader takes in at once, where the rows are short.
 const READ_ROWS: usize = 2_048;
-/// Raised when a sealed file changes its form.
-const FORMAT_VERSION: &str = "1";
 const FORMAT_KEY: &str = "ferry.format";
 const NORMALISER_KEY: &str = "ferry.normaliser";
 
@@ -69,6 +68,26 @@ impl From<arrow_schema::ArrowError> for PlanError {
     }
 }
 
+/// Where a sealed file is, and what opens it.
+#[derive(Clone)]
+pub struct Place {
+    /// Its path.
+    pub path: PathBuf,
+    /// Its key.
+    pub key: FileKey,
+    /// What binds it to what it belongs to.
+    pub aad: Vec<u8>,
+}
+
+/// What a kind of sealed file is made of.
+pub(crate) struct Form {
+    /// Raised when the kind changes its form.
+    pub(crate) version: &'static str,
+    pub(crate) schema: SchemaRef,
+    /// Columns of digests, on which compression would be wasted.
+    pub(crate) incompressible: &'static [&'static str],
+}
+
 /// Whether rows held back make a row group.
 pub(crate) fn is_group(rows: usize, bytes: usize) -> bool {
     rows >= GROUP_ROWS || bytes >= GROUP_BYTES
@@ -84,16 +103,16 @@ pub(crate) struct SealedWriter {
 }
 
 impl SealedWriter {
-    pub(crate) fn create(path: &Path, key: &FileKey, aad: &[u8], schema: SchemaRef) -> Result<Self, PlanError> {
+    pub(crate) fn create(path: &Path, key: &FileKey, aad: &[u8], form: &Form) -> Result<Self, PlanError> {
         let folder = path.parent().unwrap_or(Path::new("."));
         create_folder(folder).map_err(PlanError::io("the folder of a sealed file cannot be made"))?;
-        let properties = properties(key, aad)?;
+        let properties = properties(key, aad, form)?;
         let temporary = path.with_extension("new");
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(true).mode(0o600);
         let file = options.open(&temporary).map_err(PlanError::io("a sealed file cannot be made"))?;
         let mut new = Self { writer: None, temporary, path: path.to_owned(), unfinished: true };
-        new.writer = Some(ArrowWriter::try_new(file, schema, Some(properties))?);
+        new.writer = Some(ArrowWriter::try_new(file, form.schema.clone(), Some(properties))?);
         Ok(new)
     }
 
@@ -128,13 +147,17 @@ impl Drop for SealedWriter {
     }
 }
 
-fn properties(key: &FileKey, aad: &[u8]) -> Result<WriterProperties, PlanError> {
+fn properties(key: &FileKey, aad: &[u8], form: &Form) -> Result<WriterProperties, PlanError> {
     let encryption = FileEncryptionProperties::builder(key.bytes()).with_aad_prefix(aad.to_vec()).build()?;
     let versions = vec![
-        KeyValue::new(FORMAT_KEY.to_owned(), FORMAT_VERSION.to_owned()),
+        KeyValue::new(FORMAT_KEY.to_owned(), form.version.to_owned()),
         KeyValue::new(NORMALISER_KEY.to_owned(), NORMALISER_VERSION.to_string()),
     ];
-    Ok(WriterProperties::builder()
+    let mut properties = WriterProperties::builder();
+    for column in form.incompressible {
+        properties = properties.set_column_compression(ColumnPath::from(*column), Compression::UNCOMPRESSED);
+    }
+    Ok(properties
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
         .set_dictionary_enabled(false)
         .set_statistics_enabled(EnabledStatistics::None)
@@ -163,18 +186,24 @@ pub(crate) struct SealedFile {
 }
 
 impl SealedFile {
-    pub(crate) fn open(path: &Path, key: &FileKey, aad: &[u8]) -> Result<Self, PlanError> {
+    pub(crate) fn open(path: &Path, key: &FileKey, aad: &[u8], form: &Form) -> Result<Self, PlanError> {
+        Self::open_one_of(path, key, aad, &[form.version])
+    }
+
+    /// Opens a file of one of several versions, the newest first.
+    pub(crate) fn open_one_of(path: &Path, key: &FileKey, aad: &[u8], versions: &[&str]) -> Result<Self, PlanError> {
         let file = File::open(path).map_err(PlanError::io("a sealed file cannot be opened"))?;
         let decryption = FileDecryptionProperties::builder(key.bytes()).with_aad_prefix(aad.to_vec()).build()?;
         let options = ArrowReaderOptions::new().with_file_decryption_properties(decryption);
         let metadata = ArrowReaderMetadata::load(&file, options)?;
-        let versions = metadata.metadata().file_metadata().key_value_metadata();
-        let format = versions.and_then(|versions| versions.iter().find(|version| version.key == FORMAT_KEY));
+        let written = metadata.metadata().file_metadata().key_value_metadata();
+        let format = written.and_then(|written| written.iter().find(|version| version.key == FORMAT_KEY));
         match format.and_then(|format| format.value.as_deref()) {
-            Some(FORMAT_VERSION) => Ok(Self { file, metadata }),
+            Some(found) if versions.contains(&found) => Ok(Self { file, metadata }),
             other => Err(PlanError::Sealed(format!(
-                "its format is {}, and this version of Ferry reads {FORMAT_VERSION}",
-                other.unwrap_or("unknown")
+                "its format is `{}`, and this version of Ferry reads `{}`",
+                other.unwrap_or("unknown"),
+                versions.join("`, `")
             ))),
         }
     }
@@ -187,8 +216,9 @@ impl SealedFile {
         self.metadata.metadata().row_groups().iter().map(|group| u64::try_from(group.num_rows()).unwrap_or(0))
     }
 
-    /// The rows from one on; none past the end. The row groups before it are not touched.
-    pub(crate) fn read_from(&self, row: u64) -> Result<ParquetRecordBatchReader, PlanError> {
+    /// These columns of the rows from one on; none past the end. The row groups before it are not touched, nor are the
+    /// other columns.
+    pub(crate) fn read_from(&self, row: u64, columns: &[&str]) -> Result<ParquetRecordBatchReader, PlanError> {
         let (mut first, mut skipped) = (0, 0);
         for rows in self.group_rows() {
             if skipped + rows > row {
@@ -202,7 +232,8 @@ impl SealedFile {
             usize::try_from(row.min(self.rows()) - skipped).map_err(|error| PlanError::Sealed(error.to_string()))?;
         let file = self.file.try_clone().map_err(PlanError::io("a sealed file cannot be opened"))?;
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone());
-        let builder = builder.with_row_groups((first..groups).collect()).with_offset(offset);
+        let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
+        let builder = builder.with_projection(mask).with_row_groups((first..groups).collect()).with_offset(offset);
         Ok(builder.with_batch_size(self.batch_rows()).build()?)
     }
 
@@ -212,4 +243,14 @@ impl SealedFile {
         let smallest = self.group_rows().take(full).min().and_then(|rows| usize::try_from(rows).ok());
         smallest.unwrap_or(READ_ROWS).clamp(1, READ_ROWS)
     }
+}
+
+/// A column by its name and type; a file without it is not what was written.
+pub(crate) fn column<'a, T: 'static>(batch: &'a RecordBatch, name: &str) -> Result<&'a T, PlanError> {
+    let column = batch.column_by_name(name).and_then(|column| column.as_any().downcast_ref());
+    column.ok_or_else(other_columns)
+}
+
+pub(crate) fn other_columns() -> PlanError {
+    PlanError::Sealed("it has other columns".to_owned())
 }

@@ -128,6 +128,13 @@ impl SegmentReader {
     }
 }
 
+/// What the segment's file is now, without reading it: the same as a reading of it would tell.
+pub(crate) fn fingerprint(entry: &SegmentEntry) -> Result<Fingerprint, SourceError> {
+    let (file, path) = entry.open_file()?;
+    let found = file.metadata().map(|metadata| Fingerprint::of(&metadata));
+    found.map_err(|error| SourceError::open(&error).at(&path))
+}
+
 pub(crate) fn columns(entry: &SegmentEntry) -> Result<Vec<Column>, SourceError> {
     let (file, path) = entry.open_file()?;
     let found = match entry.format() {

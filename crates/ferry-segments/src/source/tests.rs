@@ -113,7 +113,7 @@ fn a_cut_parquet_file_is_an_error() {
 }
 
 #[test]
-fn a_file_that_changes_is_not_read_as_a_whole() {
+fn rule_4_a_file_that_changes_is_not_read_as_a_whole() {
     let folder = tempfile::tempdir().unwrap();
     let entry = entry(folder.path(), "csv", b"email\na@b.cd\n");
     let mut reader = SegmentReader::open(&entry, &["email"]).unwrap();
