@@ -2,6 +2,7 @@
 
 mod m20261101_000001_initial;
 mod m20261125_000001_access;
+mod m20261125_000002_state;
 
 use sea_orm_migration::prelude::*;
 
@@ -13,6 +14,10 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m20261101_000001_initial::Migration), Box::new(m20261125_000001_access::Migration)]
+        vec![
+            Box::new(m20261101_000001_initial::Migration),
+            Box::new(m20261125_000001_access::Migration),
+            Box::new(m20261125_000002_state::Migration),
+        ]
     }
 }

@@ -29,9 +29,12 @@ pub enum Reason {
     ConnectionNotReady,
     ExportUserLost,
     SecretUnavailable,
+    OwnRun,
+    RunNotHeld,
     CredentialsRefused,
     HostUnreachable,
     AccountLapsed,
+    AccountFull,
     HostNotAllowed,
     DestinationFailed,
     DestinationRateLimited,
@@ -103,6 +106,14 @@ pub enum Error {
         /// The resource's name as the caller wrote it.
         resource: String,
     },
+    /// It takes another person than the one who started the run.
+    #[error("`{permission}` on `{resource}` takes another administrator than the one who started it")]
+    OwnRun {
+        /// The RPC.
+        permission: &'static str,
+        /// The run.
+        resource: String,
+    },
     /// The parent may be seen, and has no such child.
     #[error("{kind} `{name}` does not exist")]
     NotFound {
@@ -142,6 +153,12 @@ pub enum Error {
     ResourceExhausted {
         /// Which limit, and its value.
         message: String,
+        /// When to try again.
+        retry_after: std::time::Duration,
+    },
+    /// The destination asked to be left alone for a while, or its limits are used up just now.
+    #[error("the destination asked for a wait, or its limits are used up; try again in {} s", .retry_after.as_secs() + 1)]
+    DestinationBusy {
         /// When to try again.
         retry_after: std::time::Duration,
     },

@@ -85,6 +85,41 @@ pub enum LeavePolicy {
     Unsubscribe,
 }
 
+/// How many a run may remove before another administrator has to let it go on. Above either bound it waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemovalGuard {
+    /// Of those who are known as members at the destination, in percent.
+    pub max_percent: u32,
+    /// People.
+    pub max_number: u64,
+}
+
+impl Default for RemovalGuard {
+    fn default() -> Self {
+        Self { max_percent: 10, max_number: 10_000 }
+    }
+}
+
+impl RemovalGuard {
+    /// Why a run that removes this many of the known members has to wait; empty if it need not.
+    #[must_use]
+    pub fn held(&self, removals: u64, members: u64) -> Vec<String> {
+        let mut reasons = Vec::new();
+        if u128::from(removals) * 100 > u128::from(self.max_percent) * u128::from(members) {
+            reasons.push(format!(
+                "it removes {removals} of the {members} people who are known as members at the destination; more than \
+                 {} percent need an approval",
+                self.max_percent
+            ));
+        }
+        if removals > self.max_number {
+            let most = self.max_number;
+            reasons.push(format!("it removes {removals} people; more than {most} need an approval"));
+        }
+        reasons
+    }
+}
+
 /// When an export runs by itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -121,6 +156,8 @@ pub struct Export {
     pub field_mappings: Vec<FieldMapping>,
     /// What happens to those who left.
     pub leave_policy: LeavePolicy,
+    /// How many of them a run may remove without approval.
+    pub removal_guard: RemovalGuard,
     /// When it runs by itself.
     pub schedule: Schedule,
     /// Its newest run that was not a dry run.
@@ -133,4 +170,26 @@ pub struct Export {
     pub create_time: Timestamp,
     /// When it was last changed.
     pub update_time: Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guard_holds_above_its_bounds_and_not_at_them() {
+        let guard = RemovalGuard::default();
+        assert!(
+            guard.held(0, 0).is_empty() && guard.held(10, 100).is_empty() && guard.held(10_000, 100_000).is_empty()
+        );
+        assert_eq!(guard.held(11, 100).len(), 1);
+        assert_eq!(guard.held(10_001, 1_000_000).len(), 1);
+        assert_eq!(guard.held(20_000, 100_000).len(), 2);
+        assert_eq!(guard.held(1, 0).len(), 1, "nobody is known, and somebody would be removed");
+        let none = RemovalGuard { max_percent: 0, max_number: 0 };
+        assert!(none.held(0, 5).is_empty());
+        assert_eq!(none.held(1, 5).len(), 2);
+        let all = RemovalGuard { max_percent: 100, max_number: u64::MAX };
+        assert!(all.held(u64::MAX, u64::MAX).is_empty());
+    }
 }

@@ -24,3 +24,9 @@ pub const PAGE_SIZE_MAX: u32 = 500;
 pub const PREVIEW_ROWS: u32 = 100;
 /// How long a request id is remembered.
 pub const REQUEST_ID_KEPT: Duration = Duration::from_secs(7 * 24 * 3_600);
+/// How old a dry run may be whose plan is carried out.
+pub const PLAN_STANDS: Duration = Duration::from_secs(24 * 3_600);
+/// How long a held run waits for its approval.
+pub const APPROVAL_WAITS: Duration = Duration::from_secs(24 * 3_600);
+/// Characters of a custom field's value in a leave policy.
+pub const LEAVE_VALUE_CHARS: usize = 255;

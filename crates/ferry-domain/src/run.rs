@@ -2,6 +2,7 @@
 
 use crate::{ConnectionId, Counts, ExportName, Reason, RunId, RunName, Timestamp};
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// Where a run stands.
 ///
@@ -61,7 +62,7 @@ impl RunState {
         }
     }
 
-    /// Whether `next` may follow. The store asks this for every change of state.
+    /// Whether `next` may follow. The store asks this for every change of state (`ferry-store`, `change_state`).
     #[must_use]
     pub fn may_become(self, next: Self) -> bool {
         match self {
@@ -72,7 +73,9 @@ impl RunState {
             Self::AwaitingApproval => {
                 matches!(next, Self::Processing | Self::Cancelling | Self::Cancelled | Self::TimedOut | Self::Failed)
             }
-            Self::Paused => matches!(next, Self::Processing | Self::Cancelling | Self::Cancelled | Self::Failed),
+            Self::Paused => {
+                matches!(next, Self::Processing | Self::Cancelling | Self::Cancelled | Self::Skipped | Self::Failed)
+            }
             Self::Cancelling => matches!(next, Self::Cancelled),
             Self::Succeeded | Self::Failed | Self::Skipped | Self::Cancelled | Self::TimedOut => false,
         }
@@ -165,6 +168,46 @@ pub struct RunError {
     pub culprit: Culprit,
 }
 
+/// Why a run waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PauseReason {
+    /// The key was refused or cannot be had; an administrator must act.
+    Credentials,
+    /// The account has lapsed or is full; its owner must act.
+    Account,
+    /// The destination asked for a long wait; it goes on by itself.
+    RetryAfter,
+}
+
+/// What carrying a plan out would do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct PlanSummary {
+    /// People that are not known to be at the destination.
+    pub adds: u64,
+    /// People whose values have changed.
+    pub changes: u64,
+    /// People who left and are removed by the leave policy.
+    pub removals: u64,
+    /// People whom the destination is known to refuse.
+    pub refusals: u64,
+}
+
+/// Why a guard held a run, and who let it go on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approval {
+    /// What the guard saw, for people. No personal data.
+    pub reasons: Vec<String>,
+    /// The subject of the administrator who let it go on.
+    pub approved_by: Option<String>,
+    /// When.
+    pub approve_time: Option<Timestamp>,
+    /// When the run ends unless somebody lets it go on before; set exactly while it is held, and derived from since when
+    /// it is.
+    #[serde(skip)]
+    pub expire_time: Option<Timestamp>,
+}
+
 /// A run as stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
@@ -188,9 +231,21 @@ pub struct Run {
     pub batches_settled: u64,
     /// True for a plan that sends nothing.
     pub dry_run: bool,
+    /// What its plan does, once planned.
+    pub plan_summary: Option<PlanSummary>,
+    /// The dry run whose plan it carries out; nothing if it makes its own.
+    pub plan_of: Option<RunId>,
+    /// Why a guard held it, if one did.
+    pub approval: Option<Approval>,
+    /// Why it waits; set exactly while it is paused.
+    pub pause_reason: Option<PauseReason>,
+    /// When it goes on by itself; nothing while it waits for somebody, or does not wait.
+    pub resume_time: Option<Timestamp>,
+    /// How long it has waited, held or paused, since it began; not counted against its time limit.
+    pub waited: Duration,
     /// Things to know that did not stop it.
     pub warnings: Vec<String>,
-    /// Why it ended, unless it succeeded or a person cancelled it.
+    /// Why it ended, unless it succeeded or a person cancelled it; while it is paused, what it met.
     pub error: Option<RunError>,
     /// When it should be done, once planned.
     pub estimated_end_time: Option<Timestamp>,
@@ -230,6 +285,14 @@ mod tests {
                     assert!(!from.may_become(to), "{from:?} to {to:?}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn what_is_held_or_paused_begins_again_or_ends() {
+        for waiting in [RunState::AwaitingApproval, RunState::Paused] {
+            assert!(RunState::Processing.may_become(waiting) && waiting.may_become(RunState::Processing));
+            assert!(waiting.may_become(RunState::Cancelled) && waiting.may_become(RunState::Failed));
         }
     }
 

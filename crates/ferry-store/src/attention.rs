@@ -23,15 +23,15 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// Notes it, if it is about the secret in force: a run may have begun with an older one.
+    /// Notes it, if it is about the secret in force: a run may have begun with an older one. Tells whether it was.
     pub(crate) fn note(
         self,
         of_version: u32,
         row: &mut connection::ActiveModel,
         found: &connection::Model,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         if found.secret_version != i64::from(of_version) {
-            return Ok(());
+            return Ok(false);
         }
         match self {
             Self::Nothing => {}
@@ -44,7 +44,7 @@ impl Verdict {
                 row.attention = Set(Some(to_json(&reason)?));
             }
         }
-        Ok(())
+        Ok(true)
     }
 }
 

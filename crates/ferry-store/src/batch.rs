@@ -14,16 +14,13 @@
 //! again and may have arrived is not one that was never sent.
 
 use crate::Store;
-use crate::entity::{attempt, batch, connection, run};
-use crate::error::{corrupt, database, from_json, to_json};
-use crate::lease::Lease;
+use crate::entity::batch;
+use crate::error::{corrupt, database, from_json};
+use crate::lease::{Lease, LeaseError};
+use crate::record::{Record, Recorded, What};
 use crate::run_work::Fenced;
-use crate::{plan, run as runs};
-use ferry_domain::{Counts, Error, Result, RunState, Timestamp};
-use sea_orm::ActiveValue::Set;
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
-};
+use ferry_domain::{Counts, Error, Result, Timestamp};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
 use serde::{Deserialize, Serialize};
 
 /// Which rows of the plan a batch carries.
@@ -150,6 +147,7 @@ pub enum AttemptOutcome {
     RateLimited,
     CredentialsRefused,
     AccountLapsed,
+    AccountFull,
     NotFound,
     /// Certainly not sent.
     NotSent,
@@ -179,6 +177,10 @@ pub struct CountsDelta {
     pub refused: i64,
     pub unknown: i64,
     pub not_sent: i64,
+    pub removals_confirmed: i64,
+    pub removals_refused: i64,
+    pub removals_unknown: i64,
+    pub removals_not_sent: i64,
     pub batches_settled: i64,
 }
 
@@ -201,20 +203,12 @@ impl Store {
         intent: Intent,
         now: Timestamp,
     ) -> std::result::Result<SendPermit, IntentRefused> {
-        let epoch = lease.epoch();
-        let answer = self.under_lease(lease, move |transaction, row| {
-            Box::pin(async move {
-                let allowed = allowed(transaction, &row).await?;
-                if allowed.is_ok() {
-                    record_intent(transaction, &row.id, epoch, &intent, now).await?;
-                }
-                Ok(allowed.map(|()| SendPermit { attempt_id: intent.attempt_id, send_by: intent.send_by }))
-            })
-        });
-        match answer.await {
-            Ok(permit) => permit,
-            Err(crate::LeaseError::Fenced) => Err(IntentRefused::Fenced),
-            Err(crate::LeaseError::Failed(error)) => Err(error.into()),
+        let permit = SendPermit { attempt_id: intent.attempt_id.clone(), send_by: intent.send_by };
+        match self.record(lease, What::Intent { intent, now }).await? {
+            Recorded::Written => Ok(permit),
+            Recorded::Fenced => Err(IntentRefused::Fenced),
+            Recorded::Stopped => Err(IntentRefused::Stopped),
+            Recorded::Moved => Err(IntentRefused::Moved),
         }
     }
 
@@ -229,25 +223,7 @@ impl Store {
         now: Timestamp,
     ) -> Fenced<()> {
         let attempt_id = attempt_id.to_owned();
-        self.under_lease(lease, move |transaction, row| {
-            Box::pin(async move {
-                let found =
-                    attempt::Entity::find_by_id(attempt_id.as_str()).one(transaction).await.map_err(database)?;
-                let found = found.ok_or_else(|| corrupt("attempts", "an answer without an intent"))?;
-                let seq = found.seq;
-                let mut found = found.into_active_model();
-                found.outcome = Set(Some(outcome.word().to_owned()));
-                found.answer_time = Set(Some(now.as_millis()));
-                if let AttemptOutcome::Queued { remote_id } = &outcome {
-                    found.remote_id = Set(Some(remote_id.clone()));
-                }
-                attempt::Entity::update(found).exec(transaction).await.map_err(database)?;
-                let doubt = if outcome == AttemptOutcome::Unknown { Doubt::Raised } else { Doubt::AsBefore };
-                record_batch(transaction, &row.id, seq, after, doubt).await?;
-                add(transaction, row, delta).await
-            })
-        })
-        .await
+        self.outcome_record(lease, What::Answer { attempt_id, outcome, after, delta, now }).await
     }
 
     /// Records what became of a batch without an attempt: the result of a poll, or of a recovery.
@@ -259,157 +235,40 @@ impl Store {
         delta: CountsDelta,
         _now: Timestamp,
     ) -> Fenced<()> {
-        self.under_lease(lease, move |transaction, row| {
-            Box::pin(async move {
-                record_batch(transaction, &row.id, i64::from(seq), after, Doubt::Raised).await?;
-                add(transaction, row, delta).await
-            })
-        })
-        .await
+        self.outcome_record(lease, What::Result { seq, after, delta }).await
+    }
+
+    async fn outcome_record(&self, lease: &Lease, what: What) -> Fenced<()> {
+        match self.record(lease, what).await? {
+            Recorded::Written => Ok(()),
+            Recorded::Fenced | Recorded::Stopped | Recorded::Moved => Err(LeaseError::Fenced),
+        }
+    }
+
+    async fn record(&self, lease: &Lease, what: What) -> Result<Recorded> {
+        let run = lease.run().run.as_str().to_owned();
+        self.writer.record(Record { run, epoch: lease.epoch(), what }).await
     }
 }
 
-/// Whether it is now possible that the rows are at the destination although nothing says so.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Doubt {
-    Raised,
-    AsBefore,
-}
-
-async fn allowed(
-    transaction: &DatabaseTransaction,
-    row: &run::Model,
-) -> Result<std::result::Result<(), IntentRefused>> {
-    if runs::read_state(row)? != RunState::Processing {
-        return Ok(Err(IntentRefused::Stopped));
+impl CountsDelta {
+    pub(crate) fn add_to(&self, counts: &mut Counts) {
+        counts.queued = counts.queued.saturating_add_signed(self.queued);
+        counts.confirmed = counts.confirmed.saturating_add_signed(self.confirmed);
+        counts.refused = counts.refused.saturating_add_signed(self.refused);
+        counts.unknown = counts.unknown.saturating_add_signed(self.unknown);
+        counts.not_sent = counts.not_sent.saturating_add_signed(self.not_sent);
+        counts.removals_confirmed = counts.removals_confirmed.saturating_add_signed(self.removals_confirmed);
+        counts.removals_refused = counts.removals_refused.saturating_add_signed(self.removals_refused);
+        counts.removals_unknown = counts.removals_unknown.saturating_add_signed(self.removals_unknown);
+        counts.removals_not_sent = counts.removals_not_sent.saturating_add_signed(self.removals_not_sent);
     }
-    let key = (row.tenant.clone(), row.connection.clone());
-    let generation = connection::Entity::find_by_id(key).one(transaction).await.map_err(database)?;
-    let plan = plan::find(transaction, &row.id).await?;
-    let same = match (generation, plan) {
-        (Some(connection), Some(plan)) => connection.generation == plan.connection_generation,
-        _ => false,
-    };
-    Ok(if same { Ok(()) } else { Err(IntentRefused::Moved) })
-}
-
-async fn record_intent(
-    transaction: &DatabaseTransaction,
-    run: &str,
-    epoch: i64,
-    intent: &Intent,
-    now: Timestamp,
-) -> Result<()> {
-    let key = &intent.batch;
-    let seq = i64::from(key.seq);
-    match find(transaction, run, seq).await? {
-        Some(found) => {
-            let attempts = found.attempts + 1;
-            let mut row = found.into_active_model();
-            row.state = Set(BatchState::Intended.word().to_owned());
-            row.attempts = Set(attempts);
-            batch::Entity::update(row).exec(transaction).await.map_err(database)?;
-        }
-        None => {
-            let row = batch::ActiveModel {
-                run: Set(run.to_owned()),
-                seq: Set(seq),
-                parent: Set(key.parent.map(i64::from)),
-                first: Set(i64::try_from(key.first).map_err(|error| corrupt("batches", error))?),
-                rows: Set(i64::from(key.rows)),
-                removed: Set(to_json(&key.removed)?),
-                state: Set(BatchState::Intended.word().to_owned()),
-                attempts: Set(1),
-                may_have_arrived: Set(false),
-                remote_id: Set(None),
-                sent_time: Set(None),
-                confirmed: Set(0),
-                refused: Set("[]".to_owned()),
-            };
-            batch::Entity::insert(row).exec_without_returning(transaction).await.map_err(database)?;
-        }
-    }
-    let row = attempt::ActiveModel {
-        id: Set(intent.attempt_id.clone()),
-        run: Set(run.to_owned()),
-        seq: Set(seq),
-        epoch: Set(epoch),
-        account: Set(intent.account.clone()),
-        body_digest: Set(intent.body_digest.to_vec()),
-        intent_time: Set(now.as_millis()),
-        send_by: Set(intent.send_by.as_millis()),
-        outcome: Set(None),
-        remote_id: Set(None),
-        answer_time: Set(None),
-    };
-    attempt::Entity::insert(row).exec_without_returning(transaction).await.map_err(database)?;
-    Ok(())
-}
-
-async fn find(connection: &impl ConnectionTrait, run: &str, seq: i64) -> Result<Option<batch::Model>> {
-    batch::Entity::find_by_id((run.to_owned(), seq)).one(connection).await.map_err(database)
-}
-
-async fn record_batch(
-    transaction: &DatabaseTransaction,
-    run: &str,
-    seq: i64,
-    after: BatchAfter,
-    doubt: Doubt,
-) -> Result<()> {
-    let found = find(transaction, run, seq).await?.ok_or_else(|| corrupt("batches", "an outcome without a batch"))?;
-    let doubted = found.may_have_arrived;
-    let mut row = found.into_active_model();
-    let state = match after {
-        BatchAfter::Queued { remote_id, sent_time } => {
-            row.remote_id = Set(Some(remote_id));
-            row.sent_time = Set(Some(sent_time.as_millis()));
-            BatchState::Queued
-        }
-        BatchAfter::Due => {
-            row.may_have_arrived = Set(doubted || doubt == Doubt::Raised);
-            BatchState::Due
-        }
-        BatchAfter::Split { refused } => {
-            row.refused = Set(to_json(&refused)?);
-            BatchState::Split
-        }
-        BatchAfter::Settled { confirmed, refused } => {
-            row.confirmed = Set(i64::from(confirmed));
-            row.refused = Set(to_json(&refused)?);
-            row.may_have_arrived = Set(false);
-            BatchState::Settled
-        }
-        BatchAfter::Unknown => BatchState::Unknown,
-    };
-    row.state = Set(state.word().to_owned());
-    batch::Entity::update(row).exec(transaction).await.map_err(database)?;
-    Ok(())
-}
-
-async fn add(transaction: &DatabaseTransaction, row: run::Model, delta: CountsDelta) -> Result<()> {
-    if delta == CountsDelta::default() {
-        return Ok(());
-    }
-    let mut counts: Counts = from_json("runs", &row.counts)?;
-    counts.queued = counts.queued.saturating_add_signed(delta.queued);
-    counts.confirmed = counts.confirmed.saturating_add_signed(delta.confirmed);
-    counts.refused = counts.refused.saturating_add_signed(delta.refused);
-    counts.unknown = counts.unknown.saturating_add_signed(delta.unknown);
-    counts.not_sent = counts.not_sent.saturating_add_signed(delta.not_sent);
-    let (settled, version) = (row.batches_settled + delta.batches_settled, row.version + 1);
-    let mut row = row.into_active_model();
-    row.counts = Set(to_json(&counts)?);
-    row.batches_settled = Set(settled);
-    row.version = Set(version);
-    run::Entity::update(row).exec(transaction).await.map_err(database)?;
-    Ok(())
 }
 
 impl BatchState {
     const ALL: [Self; 6] = [Self::Due, Self::Intended, Self::Queued, Self::Settled, Self::Split, Self::Unknown];
 
-    fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Due => "due",
             Self::Intended => "intended",
@@ -422,7 +281,7 @@ impl BatchState {
 }
 
 impl AttemptOutcome {
-    fn word(&self) -> &'static str {
+    pub(crate) fn word(&self) -> &'static str {
         match self {
             Self::Queued { .. } => "queued",
             Self::ContactsRefused => "contacts_refused",
@@ -430,6 +289,7 @@ impl AttemptOutcome {
             Self::RateLimited => "rate_limited",
             Self::CredentialsRefused => "credentials_refused",
             Self::AccountLapsed => "account_lapsed",
+            Self::AccountFull => "account_full",
             Self::NotFound => "not_found",
             Self::NotSent => "not_sent",
             Self::Unknown => "unknown",

@@ -6,7 +6,7 @@ use crate::entity::{connection, export};
 use crate::error::{corrupt, database, from_json, to_json};
 use crate::page::{Cursor, Listed, Page};
 use crate::request::{self, Write};
-use crate::{Store, principal, tenant};
+use crate::{Store, principal, run as runs, run_hold, tenant};
 use ferry_domain::authz::action::{
     BindExportUser, CreateConnection, DeleteConnection, GetConnection, ListConnections, VerifyConnection,
 };
@@ -14,7 +14,7 @@ use ferry_domain::authz::{Action, Permit, Spent, Visibility, may_run};
 use ferry_domain::error::Precondition;
 use ferry_domain::{
     Connection, ConnectionAccess, ConnectionId, ConnectionName, ConnectionState, Consent, Error, ExportId, ExportName,
-    Reason, Result, TenantId, Timestamp,
+    Reason, Result, RunState, TenantId, Timestamp,
 };
 use sea_orm::ActiveValue::Set;
 use sea_orm::{
@@ -107,7 +107,8 @@ impl Store {
         async move { writer.run(move |transaction| Box::pin(bind(transaction, target, subject, seen, write))).await }
     }
 
-    /// Notes what the destination said of the credentials of one version of the secret.
+    /// Notes what the destination said of the credentials of one version of the secret. If it took them, the runs that
+    /// were paused for them go on.
     pub fn connection_verified(
         &self,
         permit: Permit<VerifyConnection>,
@@ -115,14 +116,17 @@ impl Store {
         write: Write,
     ) -> impl Future<Output = Result<Connection>> + Send + use<> {
         let name = permit.spend().target;
-        let writer = self.writer.clone();
+        let store = self.clone();
         async move {
-            writer
-                .run(move |transaction| {
+            store
+                .run_and_wake(move |transaction| {
                     Box::pin(async move {
                         let found = load(transaction, &name).await?;
                         let mut row = found.clone().into_active_model();
-                        verdict.note(of_version, &mut row, &found)?;
+                        let noted = verdict.note(of_version, &mut row, &found)?;
+                        if noted && verdict == Verdict::Taken {
+                            run_hold::resume(transaction, (&found.tenant, &found.id), write.now).await?;
+                        }
                         put(transaction, row, &found, write.now).await
                     })
                 })
@@ -149,11 +153,11 @@ impl Store {
         &self,
         permit: Permit<DeleteConnection>,
         seen: Option<i64>,
-        _write: Write,
+        write: Write,
     ) -> impl Future<Output = Result<Connection>> + Send + use<> {
         let name = permit.spend().target;
         let writer = self.writer.clone();
-        async move { writer.run(move |transaction| Box::pin(delete(transaction, name, seen))).await }
+        async move { writer.run(move |transaction| Box::pin(delete(transaction, name, seen, write.now))).await }
     }
 }
 
@@ -254,7 +258,12 @@ async fn create(
     to_domain(load(transaction, &name).await?)
 }
 
-async fn delete(transaction: &DatabaseTransaction, name: ConnectionName, seen: Option<i64>) -> Result<Connection> {
+async fn delete(
+    transaction: &DatabaseTransaction,
+    name: ConnectionName,
+    seen: Option<i64>,
+    now: Timestamp,
+) -> Result<Connection> {
     let found = load(transaction, &name).await?;
     if seen.is_some_and(|seen| seen != found.version) {
         return Err(Error::Aborted { name: name.to_string() });
@@ -274,6 +283,11 @@ async fn delete(transaction: &DatabaseTransaction, name: ConnectionName, seen: O
         let mut export = export.into_active_model();
         export.connection = Set(None);
         export::Entity::update(export).exec(transaction).await.map_err(database)?;
+    }
+    // Dry runs alone may be left; a paused one would wait for ever, since nobody mends what is gone.
+    let on = (name.tenant.as_str(), name.connection.as_str());
+    for paused in runs::on_connection(transaction, on, &[RunState::Paused]).await? {
+        runs::ask_to_stop(transaction, paused, now).await?;
     }
     let key = (name.tenant.as_str().to_owned(), name.connection.as_str().to_owned());
     connection::Entity::delete_by_id(key).exec(transaction).await.map_err(database)?;

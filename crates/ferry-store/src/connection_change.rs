@@ -5,7 +5,7 @@ use crate::connection::{access_of, load, state_word, to_domain};
 use crate::entity::connection;
 use crate::error::{database, to_json};
 use crate::request::{self, Write};
-use crate::{Store, principal, run as runs, tenant as tenants};
+use crate::{Store, principal, run as runs, run_hold, tenant as tenants};
 use ferry_domain::authz::action::UpdateConnection;
 use ferry_domain::authz::{Action, Permit, may_run};
 use ferry_domain::{
@@ -111,6 +111,7 @@ async fn update(
     if let Some(consent) = change.consent {
         row.consent = Set(to_json(&consent)?);
     }
+    let mended = change.secret.is_some();
     if let Some(secret) = change.secret {
         let (sealed_secret, secret_reference) = secret.secret.columns();
         row.sealed_secret = Set(sealed_secret);
@@ -128,6 +129,10 @@ async fn update(
         stop_runs(transaction, &name, write.now).await?;
     }
     let mut updated = connection::Entity::update(row).exec(transaction).await.map_err(database)?;
+    // Paused runs try the new secret. Those that a new host has stopped are paused no more.
+    if mended {
+        run_hold::resume(transaction, (tenant, name.connection.as_str()), write.now).await?;
+    }
     // Unshared: an export user who is no administrator may no longer run exports on it. What has begun goes on.
     if change.access.is_some() {
         let role = principal::role_of(transaction, tenant, &updated.run_as).await?;

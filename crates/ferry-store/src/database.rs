@@ -69,7 +69,7 @@ impl Store {
         self.writer.run(|transaction| Box::pin(pending(transaction))).await
     }
 
-    /// Wakes after a commit that made or cancelled a run. Carries nothing: read what there is to do.
+    /// Wakes after a commit that gave the engine something to do: a run was made, stopped, or goes on. Carries nothing: read what there is to do.
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
@@ -92,7 +92,7 @@ impl Store {
         done
     }
 
-    fn wake(&self) {
+    pub(crate) fn wake(&self) {
         self.changes.send_modify(|count| *count = count.wrapping_add(1));
     }
 }

@@ -10,7 +10,7 @@ use ferry_domain::authz::action::{CreateExport, DeleteExport, GetExport, ListExp
 use ferry_domain::authz::{Action, ExportTarget, NewExport, Permit, Spent, Visibility};
 use ferry_domain::{
     Connection, ConnectionAccess, ConnectionId, ConnectionName, Error, Export, ExportName, ExportSettings,
-    FieldMapping, LeavePolicy, Reason, Result, Run, RunId, RunState, Schedule, SegmentId, Timestamp,
+    FieldMapping, LeavePolicy, Reason, RemovalGuard, Result, Run, RunId, RunState, Schedule, SegmentId, Timestamp,
 };
 use sea_orm::ActiveValue::Set;
 use sea_orm::{
@@ -32,6 +32,8 @@ pub struct NewExportRow {
     pub field_mappings: Vec<FieldMapping>,
     /// What happens to those who left.
     pub leave_policy: LeavePolicy,
+    /// How many of them a run may remove without approval.
+    pub removal_guard: RemovalGuard,
     /// When it runs by itself.
     pub schedule: Schedule,
 }
@@ -51,6 +53,8 @@ pub struct ExportChange {
     pub field_mappings: Option<Vec<FieldMapping>>,
     /// Another leave policy.
     pub leave_policy: Option<LeavePolicy>,
+    /// Another guard.
+    pub removal_guard: Option<RemovalGuard>,
     /// Another schedule.
     pub schedule: Option<Schedule>,
 }
@@ -91,6 +95,8 @@ pub struct ExportCredentials {
     pub connection: Connection,
     /// The API key.
     pub secret: StoredSecret,
+    /// The tenant's other exports to the same account.
+    pub neighbours: Vec<Export>,
 }
 
 impl Store {
@@ -219,9 +225,33 @@ impl Store {
             let export = to_domain(load(&readers, &name).await?)?;
             let row = attached(&readers, &export).await?;
             let secret = StoredSecret::of(&row);
-            Ok(ExportCredentials { export, connection: connections::to_domain(row)?, secret })
+            let neighbours = neighbours(&readers, &export, &row.host).await?;
+            Ok(ExportCredentials { export, connection: connections::to_domain(row)?, secret, neighbours })
         }
     }
+}
+
+/// The tenant's other exports whose connection is for this host.
+async fn neighbours(readers: &DatabaseConnection, of: &Export, host: &str) -> Result<Vec<Export>> {
+    let connections: Vec<String> = connection::Entity::find()
+        .select_only()
+        .column(connection::Column::Id)
+        .filter(connection::Column::Tenant.eq(of.name.tenant.as_str()))
+        .filter(connection::Column::Host.eq(host))
+        .into_tuple()
+        .all(readers)
+        .await
+        .map_err(database)?;
+    let rows = export::Entity::find()
+        .filter(export::Column::Tenant.eq(of.name.tenant.as_str()))
+        .filter(export::Column::Id.ne(of.name.export.as_str()))
+        .filter(export::Column::Connection.is_in(connections))
+        .filter(export::Column::DeleteTime.is_null())
+        .order_by_asc(export::Column::Id)
+        .all(readers)
+        .await
+        .map_err(database)?;
+    rows.into_iter().map(to_domain).collect()
 }
 
 /// The connection of an export that has one.
@@ -266,6 +296,7 @@ async fn create(
         settings: Set(to_json(&new.settings)?),
         field_mappings: Set(to_json(&new.field_mappings)?),
         leave_policy: Set(to_json(&new.leave_policy)?),
+        removal_guard: Set(Some(to_json(&new.removal_guard)?)),
         schedule: Set(to_json(&new.schedule)?),
         latest_run: Set(None),
         updated_by: Set(by),
@@ -308,6 +339,9 @@ async fn update(
     }
     if let Some(leave_policy) = change.leave_policy {
         row.leave_policy = Set(to_json(&leave_policy)?);
+    }
+    if let Some(guard) = change.removal_guard {
+        row.removal_guard = Set(Some(to_json(&guard)?));
     }
     if let Some(schedule) = change.schedule {
         row.schedule = Set(to_json(&schedule)?);
@@ -373,6 +407,7 @@ pub(crate) async fn load(connection: &impl ConnectionTrait, name: &ExportName) -
 
 pub(crate) fn to_domain(row: export::Model) -> Result<Export> {
     let bad_id = |error| corrupt("exports", error);
+    let guard = row.removal_guard.as_deref().map(|text| from_json("exports", text)).transpose()?;
     Ok(Export {
         name: connections::export_name(&row.tenant, &row.id)?,
         uid: row.uid,
@@ -382,6 +417,7 @@ pub(crate) fn to_domain(row: export::Model) -> Result<Export> {
         settings: from_json("exports", &row.settings)?,
         field_mappings: from_json("exports", &row.field_mappings)?,
         leave_policy: from_json("exports", &row.leave_policy)?,
+        removal_guard: guard.unwrap_or_default(),
         schedule: from_json("exports", &row.schedule)?,
         latest_run: row.latest_run.as_deref().map(RunId::parse).transpose().map_err(bad_id)?,
         updated_by: row.updated_by,

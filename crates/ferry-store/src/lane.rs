@@ -13,6 +13,8 @@ use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QuerySelect};
 pub struct LaneRecord {
     /// Nothing may be sent before this.
     pub hold_until: Option<Timestamp>,
+    /// When that was recorded.
+    pub update_time: Timestamp,
 }
 
 impl Store {
@@ -40,10 +42,13 @@ impl Store {
             .await
     }
 
-    /// Reads what an earlier owner recorded.
-    pub async fn lane_load(&self, account: &str) -> Result<LaneRecord> {
+    /// Reads what an earlier owner recorded, if it ever did.
+    pub async fn lane_load(&self, account: &str) -> Result<Option<LaneRecord>> {
         let found = lane::Entity::find_by_id(account).one(&self.readers).await.map_err(database)?;
-        Ok(LaneRecord { hold_until: found.and_then(|row| row.hold_until).map(Timestamp::from_millis) })
+        Ok(found.map(|row| LaneRecord {
+            hold_until: row.hold_until.map(Timestamp::from_millis),
+            update_time: Timestamp::from_millis(row.update_time),
+        }))
     }
 
     /// When imports to an account were begun since a time; those that certainly were not sent are left out.

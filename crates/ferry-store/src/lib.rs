@@ -17,11 +17,15 @@ mod lease;
 mod page;
 mod plan;
 mod principal;
+mod record;
 mod removal;
 mod request;
 mod run;
 mod run_claim;
+mod run_hold;
 mod run_work;
+mod standing;
+mod state;
 mod tenant;
 mod writer;
 
@@ -37,11 +41,14 @@ pub use export::{ExportChange, ExportCredentials, ExportFilter, ExportView, NewE
 pub use lane::LaneRecord;
 pub use lease::{Lease, LeaseError};
 pub use page::{Listed, Page};
-pub use plan::PlanRecord;
+pub use plan::{Adoption, PlanRecord};
 pub use removal::RemovedTenant;
 pub use request::{RequestKey, Write};
-pub use run::{NewRun, RunFiles};
+pub use run::{AskedPlan, NewRun, RunFiles};
 pub use run_claim::Claimed;
+pub use run_hold::Pause;
+pub use standing::NamedPlan;
+pub use state::{ExportState, StateAdvance, StateMark};
 pub use tenant::NewTenant;
 
 #[cfg(test)]

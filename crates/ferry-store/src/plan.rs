@@ -3,7 +3,8 @@
 
 use crate::entity::plan;
 use crate::error::{corrupt, database, from_json, to_json};
-use ferry_domain::{Result, Timestamp};
+use crate::state::StateMark;
+use ferry_domain::{Counts, ExportSettings, LeavePolicy, PlanSummary, Result, Timestamp};
 use sea_orm::ActiveValue::Set;
 use sea_orm::{ConnectionTrait, EntityTrait};
 
@@ -12,20 +13,49 @@ use sea_orm::{ConnectionTrait, EntityTrait};
 pub struct PlanRecord {
     /// Over all rows of the file.
     pub digest: [u8; 32],
-    /// Rows to send.
+    /// Rows to send that are members.
     pub planned: u64,
-    /// Rows of each batch, in order.
+    /// Rows of each batch of members, in order.
     pub batch_rows: Vec<u32>,
+    /// Rows to send that are removals; they come after the members.
+    pub removals: u64,
+    /// Rows of each batch of removals, in order.
+    pub removal_batch_rows: Vec<u32>,
     /// What each segment's source was when it was read.
     pub fingerprints: Vec<(String, [u8; 32])>,
     /// The connection's generation.
     pub connection_generation: i64,
+    /// The connection's host; empty in a plan from before it was kept.
+    pub host: String,
+    /// The list; 0 in a plan from before it was kept.
+    pub list: u32,
+    /// The state of the export that it stands on; nothing for an export that has none.
+    pub state: Option<StateMark>,
     /// The export's version.
     pub export_version: i64,
+    /// What the export said then; the run keeps to it. Nothing in a plan from before it was kept.
+    pub settings: Option<ExportSettings>,
+    /// As `settings`.
+    pub leave_policy: Option<LeavePolicy>,
     /// How addresses were normalised.
     pub normaliser_version: u32,
     /// How rows were rendered.
     pub renderer_version: u32,
+}
+
+/// A plan that is to be adopted, with what the run begins with.
+#[derive(Debug, Clone)]
+pub struct Adoption {
+    /// The plan.
+    pub record: PlanRecord,
+    /// What it does.
+    pub summary: PlanSummary,
+    /// The account at the beginning; both of its equations hold.
+    pub counts: Counts,
+    /// When the run should be done.
+    pub estimated_end: Timestamp,
+    /// What guards have against it: not empty, and the run waits for an approval.
+    pub held: Vec<String>,
 }
 
 pub(crate) async fn find(connection: &impl ConnectionTrait, run: &str) -> Result<Option<PlanRecord>> {
@@ -39,13 +69,22 @@ pub(crate) async fn insert(
     record: &PlanRecord,
     now: Timestamp,
 ) -> Result<()> {
+    let number = |number: u64| i64::try_from(number).map_err(|error| corrupt("plans", error));
     let row = plan::ActiveModel {
         run: Set(run.to_owned()),
         digest: Set(record.digest.to_vec()),
-        planned: Set(i64::try_from(record.planned).map_err(|error| corrupt("plans", error))?),
-        batch_rows: Set(record.batch_rows.iter().flat_map(|rows| rows.to_be_bytes()).collect()),
+        planned: Set(number(record.planned)?),
+        batch_rows: Set(packed(&record.batch_rows)),
+        removals: Set(number(record.removals)?),
+        removal_batch_rows: Set(Some(packed(&record.removal_batch_rows))),
         fingerprints: Set(to_json(&record.fingerprints)?),
         connection_generation: Set(record.connection_generation),
+        host: Set(Some(record.host.clone())),
+        list: Set(Some(i64::from(record.list))),
+        state_number: Set(record.state.map(|(mark, _)| number(mark)).transpose()?),
+        state_digest: Set(record.state.map(|(_, digest)| digest.to_vec())),
+        settings: Set(record.settings.as_ref().map(to_json).transpose()?),
+        leave_policy: Set(record.leave_policy.as_ref().map(to_json).transpose()?),
         export_version: Set(record.export_version),
         normaliser_version: Set(i64::from(record.normaliser_version)),
         renderer_version: Set(i64::from(record.renderer_version)),
@@ -55,20 +94,41 @@ pub(crate) async fn insert(
     Ok(())
 }
 
-fn to_domain(row: plan::Model) -> Result<PlanRecord> {
-    let (chunks, rest) = row.batch_rows.as_chunks::<4>();
+fn packed(rows: &[u32]) -> Vec<u8> {
+    rows.iter().flat_map(|rows| rows.to_be_bytes()).collect()
+}
+
+fn unpacked(bytes: &[u8]) -> Result<Vec<u32>> {
+    let (chunks, rest) = bytes.as_chunks::<4>();
     if !rest.is_empty() {
-        return Err(corrupt("plans", "batch_rows is cut"));
+        return Err(corrupt("plans", "the rows of the batches are cut"));
     }
-    let version = |number: i64| u32::try_from(number).map_err(|error| corrupt("plans", error));
+    Ok(chunks.iter().map(|chunk| u32::from_be_bytes(*chunk)).collect())
+}
+
+fn to_domain(row: plan::Model) -> Result<PlanRecord> {
+    let small = |number: i64| u32::try_from(number).map_err(|error| corrupt("plans", error));
+    let large = |number: i64| u64::try_from(number).map_err(|error| corrupt("plans", error));
+    let digest = |bytes: Vec<u8>| bytes.try_into().map_err(|_| corrupt("plans", "a digest has another length"));
+    let state = match row.state_number.zip(row.state_digest) {
+        None => None,
+        Some((number, bytes)) => Some((large(number)?, digest(bytes)?)),
+    };
     Ok(PlanRecord {
-        digest: row.digest.try_into().map_err(|_| corrupt("plans", "the digest has another length"))?,
-        planned: u64::try_from(row.planned).map_err(|error| corrupt("plans", error))?,
-        batch_rows: chunks.iter().map(|chunk| u32::from_be_bytes(*chunk)).collect(),
+        digest: digest(row.digest)?,
+        planned: large(row.planned)?,
+        batch_rows: unpacked(&row.batch_rows)?,
+        removals: large(row.removals)?,
+        removal_batch_rows: unpacked(&row.removal_batch_rows.unwrap_or_default())?,
         fingerprints: from_json("plans", &row.fingerprints)?,
         connection_generation: row.connection_generation,
+        host: row.host.unwrap_or_default(),
+        list: small(row.list.unwrap_or_default())?,
+        state,
         export_version: row.export_version,
-        normaliser_version: version(row.normaliser_version)?,
-        renderer_version: version(row.renderer_version)?,
+        settings: row.settings.as_deref().map(|text| from_json("plans", text)).transpose()?,
+        leave_policy: row.leave_policy.as_deref().map(|text| from_json("plans", text)).transpose()?,
+        normaliser_version: small(row.normaliser_version)?,
+        renderer_version: small(row.renderer_version)?,
     })
 }

@@ -5,7 +5,7 @@
 //! transaction that notes the loss: the connections that act for them need attention, and their runs send nothing more.
 
 use crate::entity::{connection, principal, run, tenant};
-use crate::error::{corrupt, database, to_json};
+use crate::error::{corrupt, database};
 use crate::request::{self, Write};
 use crate::{Store, attention, connection as connections, run as runs, tenant as tenants};
 use ferry_domain::authz::action::RevokePrincipal;
@@ -15,7 +15,7 @@ use ferry_domain::{
 };
 use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter};
+use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter};
 use std::collections::BTreeMap;
 
 impl Store {
@@ -213,7 +213,7 @@ async fn apply_lost_right(
         if may_run(role, connections::access_of(&row)?) {
             continue;
         }
-        stop_runs_for(transaction, &row, subject).await?;
+        stop_runs_for(transaction, &row, subject, now).await?;
         if row.run_as == subject {
             attention::needs_export_user(transaction, row, now).await?;
         }
@@ -222,19 +222,19 @@ async fn apply_lost_right(
 }
 
 /// Runs that have begun send nothing more; those still queued are skipped when they are claimed.
-async fn stop_runs_for(transaction: &DatabaseTransaction, on: &connection::Model, subject: &str) -> Result<()> {
+async fn stop_runs_for(
+    transaction: &DatabaseTransaction,
+    on: &connection::Model,
+    subject: &str,
+    now: Timestamp,
+) -> Result<()> {
     let begun = [RunState::Processing, RunState::AwaitingApproval, RunState::Paused];
     for row in runs::on_connection(transaction, (&on.tenant, &on.id), &begun).await? {
         if acts_for(&row, on)? != subject {
             continue;
         }
-        let version = row.version + 1;
         let error = right_lost(runs::trigger_of(&row)?);
-        let mut row = row.into_active_model();
-        row.state = Set(RunState::Cancelling.as_str().to_owned());
-        row.error = Set(Some(to_json(&error)?));
-        row.version = Set(version);
-        run::Entity::update(row).exec(transaction).await.map_err(database)?;
+        runs::stop(transaction, row, Some(error), now).await?;
     }
     Ok(())
 }

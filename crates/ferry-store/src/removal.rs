@@ -7,7 +7,7 @@
 //! The tombstone is one transaction. Everything after it can be repeated, and is, at the next start, until the tenant is
 //! purged. Its row stays, so that its id is never given to somebody else.
 
-use crate::entity::{attempt, batch, connection, export, plan, principal, request_id, run, tenant};
+use crate::entity::{attempt, batch, connection, export, export_state, plan, principal, request_id, run, tenant};
 use crate::error::{corrupt, database};
 use crate::request::{self, Write};
 use crate::{Store, export as exports, tenant as tenants};
@@ -134,6 +134,8 @@ async fn purge_runs(transaction: &DatabaseTransaction, tenant: String) -> Result
 async fn purge_rest(transaction: &DatabaseTransaction, id: String, now: Timestamp) -> Result<()> {
     let of = id.as_str();
     export::Entity::delete_many().filter(export::Column::Tenant.eq(of)).exec(transaction).await.map_err(database)?;
+    let states = export_state::Entity::delete_many().filter(export_state::Column::Tenant.eq(of));
+    states.exec(transaction).await.map_err(database)?;
     let connections = connection::Entity::delete_many().filter(connection::Column::Tenant.eq(of));
     connections.exec(transaction).await.map_err(database)?;
     principal::Entity::delete_many()

@@ -4,19 +4,20 @@ use crate::entity::{export, run};
 use crate::error::{corrupt, database, from_json, to_json};
 use crate::page::{Cursor, Listed, Page};
 use crate::request::{self, Write};
-use crate::{Store, attention, connection as connections, export as exports, tenant as tenants};
+use crate::{Store, attention, connection as connections, export as exports, run_hold, standing, tenant as tenants};
 use ferry_domain::authz::action::{CancelRun, GetRun, ListRejectedProfiles, ListRuns, PlanExport, RunExport};
 use ferry_domain::authz::{Action, ExportTarget, Permit, Spent};
 use ferry_domain::name::RunParent;
 use ferry_domain::{
-    ConnectionAccess, ConnectionId, ConnectionName, Counts, Error, ExportName, Reason, Result, Run, RunId, RunName,
-    RunState, Timestamp, Trigger,
+    ConnectionAccess, ConnectionId, ConnectionName, Counts, Error, ExportName, Reason, Result, Run, RunError, RunId,
+    RunName, RunState, Timestamp, Trigger,
 };
 use sea_orm::ActiveValue::Set;
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
     QuerySelect,
 };
+use std::time::Duration;
 
 /// A run that is to be queued.
 #[derive(Debug, Clone)]
@@ -27,6 +28,17 @@ pub struct NewRun {
     pub trigger: Trigger,
     /// As if nothing were known of the destination.
     pub full_resync: bool,
+    /// The dry run whose plan it carries out, if it does not make its own. A plan that no longer stands is refused.
+    pub plan_of: Option<AskedPlan>,
+}
+
+/// The plan of a dry run that is to be carried out.
+#[derive(Debug, Clone)]
+pub struct AskedPlan {
+    /// The dry run.
+    pub run: RunId,
+    /// What the source of each segment of the export is now, in order; nothing where that cannot be told.
+    pub fingerprints: Vec<(String, Option<[u8; 32]>)>,
 }
 
 /// What it takes to find a run's sealed files.
@@ -78,7 +90,11 @@ impl Store {
     ) -> impl Future<Output = Result<Run>> + Send + use<> {
         let store = self.clone();
         async move {
-            store.run_and_wake(move |transaction| Box::pin(create(transaction, target, by, new, write, how))).await
+            ferry_domain::failpoint!("run-asked");
+            let run =
+                store.run_and_wake(move |transaction| Box::pin(create(transaction, target, by, new, write, how))).await;
+            ferry_domain::failpoint!("run-queued");
+            run
         }
     }
 
@@ -190,6 +206,13 @@ async fn create(
         let name = to_domain(live)?.name.to_string();
         return Err(Error::AlreadyExists { reason: Reason::RunInProgress, kind: "run", name });
     }
+    if let Some(asked) = &new.plan_of {
+        let mut moved = standing::moved(transaction, (&export, &connection), &asked.run, write.now).await?;
+        moved.extend(standing::changed_segments(transaction, asked).await?);
+        if !moved.is_empty() {
+            return Err(standing::expired(&target.name, &asked.run, &moved));
+        }
+    }
     let row = run::ActiveModel {
         id: Set(new.id.as_str().to_owned()),
         tenant: Set(tenant.clone()),
@@ -213,6 +236,13 @@ async fn create(
         version: Set(1),
         owner: Set(None),
         epoch: Set(0),
+        plan_of: Set(new.plan_of.map(|asked| asked.run.as_str().to_owned())),
+        plan_summary: Set(None),
+        approval: Set(None),
+        wait_time: Set(None),
+        waited_ms: Set(0),
+        pause_reason: Set(None),
+        resume_time: Set(None),
     };
     run::Entity::insert(row).exec_without_returning(transaction).await.map_err(database)?;
     if kind == Kind::Export {
@@ -232,24 +262,39 @@ pub(crate) async fn ask_to_stop(
     row: run::Model,
     now: Timestamp,
 ) -> Result<run::Model> {
-    let state = read_state(&row)?;
-    let next = match state {
-        RunState::Queued => RunState::Cancelled,
-        RunState::Processing | RunState::Paused | RunState::AwaitingApproval => RunState::Cancelling,
-        RunState::Cancelling | RunState::Cancelled => return Ok(row),
-        RunState::Succeeded | RunState::Failed | RunState::Skipped | RunState::TimedOut => {
+    match read_state(&row)? {
+        RunState::Queued | RunState::Processing | RunState::Paused | RunState::AwaitingApproval => {
+            stop(transaction, row, None, now).await
+        }
+        RunState::Cancelling | RunState::Cancelled => Ok(row),
+        state @ (RunState::Succeeded | RunState::Failed | RunState::Skipped | RunState::TimedOut) => {
             let name = to_domain(row)?.name.to_string();
             let message = format!("`{name}` has ended as {}; only a run that goes on can be cancelled", state.as_str());
-            return Err(Error::precondition(Reason::RunNotCancellable, "RUN_STATE", name, message));
+            Err(Error::precondition(Reason::RunNotCancellable, "RUN_STATE", name, message))
         }
-    };
-    let version = row.version + 1;
-    let mut row = row.into_active_model();
-    row.state = Set(next.as_str().to_owned());
-    row.version = Set(version);
-    if next.is_terminal() {
-        row.end_time = Set(Some(now.as_millis()));
     }
+}
+
+/// Stops a run that is not over: at once if nobody carries it and nothing of it was sent, else by way of its worker, who
+/// settles what was sent. `why` is nothing where a person asked for it.
+pub(crate) async fn stop(
+    transaction: &DatabaseTransaction,
+    row: run::Model,
+    why: Option<RunError>,
+    now: Timestamp,
+) -> Result<run::Model> {
+    let at_once = match read_state(&row)? {
+        RunState::Queued | RunState::AwaitingApproval => true,
+        RunState::Paused => !run_hold::has_sent(transaction, &row).await?,
+        _ => false,
+    };
+    let (found, mut row) = (row.clone(), row.into_active_model());
+    run_hold::waits_no_longer(&mut row, &found, now);
+    change_state(&mut row, &found, if at_once { RunState::Cancelled } else { RunState::Cancelling })?;
+    row.error = Set(why.as_ref().map(to_json).transpose()?);
+    row.end_time = Set(at_once.then_some(now.as_millis()));
+    row.phase = if at_once { Set(None) } else { row.phase };
+    row.version = Set(found.version + 1);
     run::Entity::update(row).exec(transaction).await.map_err(database)
 }
 
@@ -280,7 +325,7 @@ pub(crate) async fn live_run(connection: &impl ConnectionTrait, export: &ExportN
         .map_err(database)
 }
 
-async fn load(connection: &impl ConnectionTrait, name: &RunName) -> Result<run::Model> {
+pub(crate) async fn load(connection: &impl ConnectionTrait, name: &RunName) -> Result<run::Model> {
     let row = run::Entity::find_by_id(name.run.as_str()).one(connection).await.map_err(database)?;
     let fits = |row: &run::Model| row.tenant == name.tenant.as_str() && row.export == name.export.as_str();
     row.filter(fits).ok_or_else(|| Error::NotFound { kind: "run", name: name.to_string() })
@@ -288,6 +333,17 @@ async fn load(connection: &impl ConnectionTrait, name: &RunName) -> Result<run::
 
 pub(crate) fn read_state(row: &run::Model) -> Result<RunState> {
     RunState::parse(&row.state).ok_or_else(|| corrupt("runs", format!("state `{}`", row.state)))
+}
+
+/// Every change of a run's state goes through here.
+pub(crate) fn change_state(row: &mut run::ActiveModel, found: &run::Model, next: RunState) -> Result<()> {
+    let from = read_state(found)?;
+    if !from.may_become(next) {
+        let what = format!("{} to {}", from.as_str(), next.as_str());
+        return Err(Error::internal("a run cannot change its state like this", what));
+    }
+    row.state = Set(next.as_str().to_owned());
+    Ok(())
 }
 
 pub(crate) fn trigger_of(row: &run::Model) -> Result<Trigger> {
@@ -298,21 +354,26 @@ pub(crate) fn to_domain(row: run::Model) -> Result<Run> {
     let state = read_state(&row)?;
     let export = connections::export_name(&row.tenant, &row.export)?;
     let count = |number: i64| u64::try_from(number).map_err(|error| corrupt("runs", error));
+    let pause_reason = run_hold::pause_reason(&row)?;
+    let (approval, waited) = (run_hold::approval(&row, state)?, Duration::from_millis(count(row.waited_ms)?));
+    let bad_id = |error| corrupt("runs", error);
     Ok(Run {
-        name: RunName {
-            tenant: export.tenant,
-            export: export.export,
-            run: RunId::parse(&row.id).map_err(|error| corrupt("runs", error))?,
-        },
+        name: RunName { tenant: export.tenant, export: export.export, run: RunId::parse(&row.id).map_err(bad_id)? },
         state,
         phase: row.phase.as_deref().map(|phase| from_json("runs", phase)).transpose()?,
         trigger: trigger_of(&row)?,
         started_by: row.started_by,
-        connection: ConnectionId::parse(&row.connection).map_err(|error| corrupt("runs", error))?,
+        connection: ConnectionId::parse(&row.connection).map_err(bad_id)?,
         counts: from_json("runs", &row.counts)?,
         batches_total: count(row.batches_total)?,
         batches_settled: count(row.batches_settled)?,
         dry_run: row.dry_run,
+        plan_summary: row.plan_summary.as_deref().map(|summary| from_json("runs", summary)).transpose()?,
+        plan_of: row.plan_of.as_deref().map(RunId::parse).transpose().map_err(bad_id)?,
+        approval,
+        pause_reason,
+        resume_time: row.resume_time.map(Timestamp::from_millis),
+        waited,
         warnings: from_json("runs", &row.warnings)?,
         error: row.error.as_deref().map(|error| from_json("runs", error)).transpose()?,
         estimated_end_time: row.estimated_end_time.map(Timestamp::from_millis),

@@ -5,7 +5,11 @@ use crate::entity::{connection, run};
 use crate::error::{database, to_json};
 use crate::lease::Lease;
 use crate::plan::PlanRecord;
-use crate::{Store, attention, connection as connections, export as exports, plan, principal, removal, run as runs};
+use crate::standing::NamedPlan;
+use crate::{
+    Store, attention, connection as connections, export as exports, plan, principal, removal, run as runs, run_hold,
+    standing,
+};
 use ferry_domain::authz::may_run;
 use ferry_domain::{Connection, Culprit, Export, Reason, Result, Run, RunError, RunState, Severity, Timestamp};
 use sea_orm::ActiveValue::Set;
@@ -24,8 +28,12 @@ pub struct Claimed {
     pub connection: Connection,
     /// The API key.
     pub secret: StoredSecret,
-    /// The plan, if one was adopted before a crash.
+    /// The plan, if one was adopted earlier: before a crash, a pause, or an approval.
     pub plan: Option<PlanRecord>,
+    /// Whether it sends everybody, as if nothing were known of the destination.
+    pub full_resync: bool,
+    /// The plan of a dry run that it is to carry out, if one was named. It is adopted like one that the run made.
+    pub plan_of: Option<NamedPlan>,
 }
 
 impl Store {
@@ -47,7 +55,8 @@ impl Store {
             .await
     }
 
-    /// Claims the oldest run that nobody carries. Its epoch rises, so that whoever held it before writes no more.
+    /// Claims the oldest run that nobody carries. Its epoch rises, so that whoever held it before writes no more. Ends
+    /// what has waited for too long on the way.
     pub async fn run_claim(&self, worker: &str, now: Timestamp) -> Result<Option<Claimed>> {
         let worker = worker.to_owned();
         loop {
@@ -70,11 +79,14 @@ enum Step {
 }
 
 async fn claim(transaction: &DatabaseTransaction, worker: String, now: Timestamp) -> Result<Step> {
+    if let Some(row) = run_hold::unapproved(transaction, now).await? {
+        end(transaction, row, (RunState::Failed, run_hold::too_late()), now).await?;
+        return Ok(Step::EndedOne);
+    }
+    let begun = [RunState::Queued, RunState::Processing, RunState::Cancelling, RunState::Paused];
     let free = run::Entity::find()
-        .filter(
-            run::Column::State
-                .is_in([RunState::Queued, RunState::Processing, RunState::Cancelling].map(RunState::as_str)),
-        )
+        .filter(run::Column::State.is_in(begun.map(RunState::as_str)))
+        .filter(run_hold::waits_no_more(now))
         .filter(run::Column::Owner.is_null())
         .order_by_asc(run::Column::CreateTime)
         .order_by_asc(run::Column::Id);
@@ -85,25 +97,30 @@ async fn claim(transaction: &DatabaseTransaction, worker: String, now: Timestamp
         end_detached(transaction, row, now).await?;
         return Ok(Step::EndedOne);
     };
-    if state == RunState::Queued
-        && let Some(error) = forbidden(transaction, &row, &connection).await?
-    {
-        end(transaction, row, (RunState::Skipped, error), now).await?;
-        return Ok(Step::EndedOne);
+    let plan = plan::find(transaction, name.run.as_str()).await?;
+    // A run that was killed before it had a plan begins anew, and so do these questions.
+    if plan.is_none() && state != RunState::Cancelling {
+        let may_not = match forbidden(transaction, &row, &connection).await? {
+            Some(error) => Some((RunState::Skipped, error)),
+            None => moved(transaction, &row, (&export, &connection), now).await?.map(|error| (RunState::Failed, error)),
+        };
+        if let Some(how) = may_not {
+            end(transaction, row, how, now).await?;
+            return Ok(Step::EndedOne);
+        }
     }
     let epoch = row.epoch + 1;
-    let (version, begun) = (row.version + 1, row.start_time);
-    let mut row = row.into_active_model();
+    let (found, mut row) = (row.clone(), row.into_active_model());
     row.owner = Set(Some(worker));
     row.epoch = Set(epoch);
-    row.version = Set(version);
-    if state == RunState::Queued {
-        row.state = Set(RunState::Processing.as_str().to_owned());
+    row.version = Set(found.version + 1);
+    if matches!(state, RunState::Queued | RunState::Paused) {
+        run_hold::goes_on(&mut row, &found, now)?;
     }
-    row.start_time = Set(begun.or(Some(now.as_millis())));
+    row.start_time = Set(found.start_time.or(Some(now.as_millis())));
     let row = run::Entity::update(row).exec(transaction).await.map_err(database)?;
-    let plan = plan::find(transaction, name.run.as_str()).await?;
-    let secret = StoredSecret::of(&connection);
+    let plan_of = standing::named(transaction, &row).await?;
+    let (secret, full_resync) = (StoredSecret::of(&connection), row.full_resync);
     let connection = connections::to_domain(connection)?;
     Ok(Step::Claimed(Box::new(Claimed {
         lease: Lease::new(name, epoch, connection.secret_version),
@@ -112,6 +129,8 @@ async fn claim(transaction: &DatabaseTransaction, worker: String, now: Timestamp
         connection,
         secret,
         plan,
+        full_resync,
+        plan_of,
     })))
 }
 
@@ -152,6 +171,18 @@ async fn forbidden(
     }))
 }
 
+/// Why a queued run may not carry out the plan that it names: what that stands on has moved while it was queued.
+async fn moved(
+    transaction: &DatabaseTransaction,
+    row: &run::Model,
+    (export, on): (&Export, &connection::Model),
+    now: Timestamp,
+) -> Result<Option<RunError>> {
+    let Some(named) = standing::named(transaction, row).await? else { return Ok(None) };
+    let moved = standing::moved(transaction, (export, on), &named.run, now).await?;
+    Ok((!moved.is_empty()).then(|| standing::expired_since(&moved)))
+}
+
 async fn end_detached(transaction: &DatabaseTransaction, row: run::Model, now: Timestamp) -> Result<()> {
     let error = RunError {
         reason: Reason::ExportDetached,
@@ -164,19 +195,20 @@ async fn end_detached(transaction: &DatabaseTransaction, row: run::Model, now: T
     end(transaction, row, (state, error), now).await
 }
 
-/// Ends a run that never began.
+/// Ends a run that sends nothing (more).
 async fn end(
     transaction: &DatabaseTransaction,
     row: run::Model,
     (state, error): (RunState, RunError),
     now: Timestamp,
 ) -> Result<()> {
-    let version = row.version + 1;
-    let mut row = row.into_active_model();
-    row.state = Set(state.as_str().to_owned());
+    let (found, mut row) = (row.clone(), row.into_active_model());
+    run_hold::waits_no_longer(&mut row, &found, now);
+    runs::change_state(&mut row, &found, state)?;
     row.error = Set(Some(to_json(&error)?));
     row.end_time = Set(Some(now.as_millis()));
-    row.version = Set(version);
+    row.phase = Set(None);
+    row.version = Set(found.version + 1);
     run::Entity::update(row).exec(transaction).await.map_err(database)?;
     Ok(())
 }

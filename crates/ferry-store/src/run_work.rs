@@ -5,9 +5,10 @@ use crate::connection_change::StoredSecret;
 use crate::entity::{connection, run};
 use crate::error::{corrupt, database, from_json, to_json};
 use crate::lease::{Lease, LeaseError};
-use crate::plan::PlanRecord;
-use crate::{Store, plan, run as runs};
-use ferry_domain::{Counts, Error, Phase, Reason, Result, Run, RunError, RunState, Timestamp};
+use crate::plan::Adoption;
+use crate::state::StateAdvance;
+use crate::{Store, plan, run as runs, state as states};
+use ferry_domain::{Approval, Counts, Error, Phase, Reason, Result, Run, RunError, RunState, Timestamp};
 use futures::future::BoxFuture;
 use sea_orm::ActiveValue::Set;
 use sea_orm::{DatabaseTransaction, EntityTrait, IntoActiveModel};
@@ -77,24 +78,26 @@ impl Store {
         .await
     }
 
-    /// Adopts a plan: from now on it is what this run sends, and never changes.
-    pub async fn plan_adopt(
-        &self,
-        lease: &Lease,
-        record: PlanRecord,
-        counts: Counts,
-        estimated_end: Timestamp,
-        now: Timestamp,
-    ) -> Fenced<Run> {
+    /// Adopts a plan: from now on it is what this run sends, and never changes. If a guard holds it, the run is given up
+    /// in the same transaction and waits for its approval; only a dry run, which sends nothing, just says so.
+    pub async fn plan_adopt(&self, lease: &Lease, adoption: Adoption, now: Timestamp) -> Fenced<Run> {
         self.under_lease(lease, move |transaction, found| {
             Box::pin(async move {
+                let Adoption { record, summary, counts, estimated_end, held } = adoption;
+                if !counts.add_up() {
+                    return Err(Error::internal("the account of a plan does not add up", format!("{counts:?}")));
+                }
                 plan::insert(transaction, &found.id, &record, now).await?;
-                let version = found.version + 1;
-                let mut row = found.into_active_model();
+                let batches = record.batch_rows.len() + record.removal_batch_rows.len();
+                let mut row = found.clone().into_active_model();
                 row.counts = Set(to_json(&counts)?);
-                row.batches_total = Set(i64::try_from(record.batch_rows.len()).unwrap_or(i64::MAX));
+                row.plan_summary = Set(Some(to_json(&summary)?));
+                row.batches_total = Set(i64::try_from(batches).unwrap_or(i64::MAX));
                 row.estimated_end_time = Set(Some(estimated_end.as_millis()));
-                row.version = Set(version);
+                row.version = Set(found.version + 1);
+                if !held.is_empty() {
+                    hold(&mut row, &found, held, now)?;
+                }
                 runs::to_domain(run::Entity::update(row).exec(transaction).await.map_err(database)?)
             })
         })
@@ -123,47 +126,50 @@ impl Store {
         Ok(from_json("runs", &row.counts)?)
     }
 
-    async fn leased_row(&self, lease: &Lease) -> Fenced<run::Model> {
+    pub(crate) async fn leased_row(&self, lease: &Lease) -> Fenced<run::Model> {
         let row = run::Entity::find_by_id(lease.run().run.as_str()).one(&self.readers).await.map_err(database)?;
         row.filter(|row| row.epoch == lease.epoch()).ok_or(LeaseError::Fenced)
     }
 
-    /// Ends the run. Refused if the account does not add up: an end that loses a profile is no end.
+    /// Ends the run, and moves the state of its export on in the same transaction. Refused if the account does not add
+    /// up: an end that loses a profile is no end.
     pub async fn run_finish(
         &self,
         lease: &Lease,
         state: RunState,
         error: Option<RunError>,
         counts: Counts,
+        advance: Option<StateAdvance>,
         now: Timestamp,
     ) -> Fenced<Run> {
         self.under_lease(lease, move |transaction, found| {
             Box::pin(async move {
-                let from = runs::read_state(&found)?;
                 // A run that was asked to stop just before its end has been cancelled, whatever else it was about to be.
-                let state = if from == RunState::Cancelling { RunState::Cancelled } else { state };
+                let stopped = runs::read_state(&found)? == RunState::Cancelling;
+                let state = if stopped { RunState::Cancelled } else { state };
                 // A run that was stopped because whoever it acts for lost their right says so; one that a person
                 // cancelled has no error.
                 let error = match state {
                     RunState::Cancelled => found.error.as_deref().map(|text| from_json("runs", text)).transpose()?,
                     _ => error,
                 };
-                if !state.is_terminal() || !from.may_become(state) {
-                    let what = format!("{} to {}", from.as_str(), state.as_str());
-                    return Err(Error::internal("a run cannot change its state like this", what));
+                if !state.is_terminal() {
+                    return Err(Error::internal("a run cannot end like this", state.as_str()));
                 }
                 if !counts.add_up() {
                     return Err(Error::internal("the account of a run does not add up", format!("{counts:?}")));
                 }
-                let version = found.version + 1;
-                let mut row = found.into_active_model();
-                row.state = Set(state.as_str().to_owned());
+                if let Some(advance) = advance {
+                    states::advance(transaction, &found, advance, now).await?;
+                }
+                let mut row = found.clone().into_active_model();
+                runs::change_state(&mut row, &found, state)?;
                 row.error = Set(error.as_ref().map(to_json).transpose()?);
                 row.counts = Set(to_json(&counts)?);
                 row.end_time = Set(Some(now.as_millis()));
                 row.phase = Set(None);
                 row.owner = Set(None);
-                row.version = Set(version);
+                row.version = Set(found.version + 1);
                 runs::to_domain(run::Entity::update(row).exec(transaction).await.map_err(database)?)
             })
         })
@@ -190,4 +196,21 @@ impl Store {
         })
         .await
     }
+}
+
+/// A guard holds a run: it waits for another administrator, and nobody carries it meanwhile. A dry run sends nothing, so
+/// it only says what would hold its carrying out; one that was asked to stop needs no approval for that.
+fn hold(row: &mut run::ActiveModel, found: &run::Model, held: Vec<String>, now: Timestamp) -> Result<()> {
+    let goes_on = !found.dry_run && runs::read_state(found)? == RunState::Processing;
+    if found.dry_run || goes_on {
+        let approval = Approval { reasons: held, approved_by: None, approve_time: None, expire_time: None };
+        row.approval = Set(Some(to_json(&approval)?));
+    }
+    if goes_on {
+        runs::change_state(row, found, RunState::AwaitingApproval)?;
+        row.wait_time = Set(Some(now.as_millis()));
+        row.owner = Set(None);
+        row.epoch = Set(found.epoch + 1);
+    }
+    Ok(())
 }

@@ -1,10 +1,12 @@
 //! The one writer: it owns the only connection that writes, and commits what is waiting together.
 //!
 //! A commit costs an fsync, so each would bound the engine by itself. A job runs as a savepoint of the group's
-//! transaction; a job that fails undoes its own savepoint and no other. Nobody is answered before the commit, and a
-//! commit that fails fails every job of its group.
+//! transaction; a job that fails undoes its own savepoint and no other. The records of the send path that wait together
+//! share one savepoint, since they are most of all jobs ([`crate::record`]). Nobody is answered before the commit, and
+//! a commit that fails fails every job of its group.
 
 use crate::error::database;
+use crate::record::{self, Record, Recorded};
 use ferry_domain::{Error, Result};
 use futures::future::BoxFuture;
 use sea_orm::{DatabaseConnection, DatabaseTransaction, TransactionTrait};
@@ -16,11 +18,17 @@ use tokio::sync::{mpsc, oneshot};
 /// Jobs that may wait; more of them wait for room.
 const QUEUE: usize = 1_024;
 /// Jobs of one group.
-const GROUP: usize = 64;
+const GROUP: usize = 256;
 /// A group is committed after this, however many still wait.
 const GROUP_TIME: Duration = Duration::from_millis(50);
 
-type Job = Box<dyn for<'t> FnOnce(&'t DatabaseTransaction) -> BoxFuture<'t, Done> + Send>;
+enum Job {
+    /// Runs in a savepoint of its own.
+    Alone(Alone),
+    Record(Record, oneshot::Sender<Result<Recorded>>),
+}
+
+type Alone = Box<dyn for<'t> FnOnce(&'t DatabaseTransaction) -> BoxFuture<'t, Done> + Send>;
 
 /// What a job leaves: told to its caller once the group is committed.
 type Done = Box<dyn FnOnce(std::result::Result<(), &Error>) + Send>;
@@ -51,12 +59,21 @@ impl Writer {
         T: Send + 'static,
         F: for<'t> FnOnce(&'t DatabaseTransaction) -> BoxFuture<'t, Result<T>> + Send + 'static,
     {
-        let (answer, answered) = oneshot::channel::<Result<T>>();
-        let boxed: Job = Box::new(move |transaction| Box::pin(run_one(transaction, job, answer)));
-        let closed = || Error::Unavailable(ferry_domain::error::Inside("the writer has ended".to_owned()));
-        self.jobs.send(boxed).await.map_err(|_| closed())?;
-        answered.await.map_err(|_| closed())?
+        let (answer, answered) = oneshot::channel();
+        self.jobs.send(Job::Alone(Box::new(move |tx| Box::pin(run_one(tx, job, answer))))).await.map_err(closed)?;
+        answered.await.map_err(closed)?
     }
+
+    /// Writes a record together with others, and returns once it is durable, or refused.
+    pub(crate) async fn record(&self, record: Record) -> Result<Recorded> {
+        let (answer, answered) = oneshot::channel();
+        self.jobs.send(Job::Record(record, answer)).await.map_err(closed)?;
+        answered.await.map_err(closed)?
+    }
+}
+
+fn closed<E>(_: E) -> Error {
+    Error::Unavailable(ferry_domain::error::Inside("the writer has ended".to_owned()))
 }
 
 async fn run_one<T, F>(transaction: &DatabaseTransaction, job: F, answer: oneshot::Sender<Result<T>>) -> Done
@@ -65,6 +82,10 @@ where
     F: for<'t> FnOnce(&'t DatabaseTransaction) -> BoxFuture<'t, Result<T>> + Send + 'static,
 {
     let result = in_savepoint(transaction, job).await;
+    told(result, answer)
+}
+
+fn told<T: Send + 'static>(result: Result<T>, answer: oneshot::Sender<Result<T>>) -> Done {
     Box::new(move |committed| {
         let result = match (result, committed) {
             (Ok(value), Ok(())) => Ok(value),
@@ -97,6 +118,7 @@ async fn write(connection: DatabaseConnection, mut waiting: mpsc::Receiver<Job>,
             Ok(transaction) => transaction.commit().await.map_err(database),
             Err(error) => Err(error),
         };
+        ferry_domain::failpoint!("group-committed");
         commits.fetch_add(1, Ordering::Relaxed);
         for tell in done {
             tell(committed.as_ref().map(|_| ()));
@@ -115,10 +137,52 @@ async fn group(
 ) -> Result<DatabaseTransaction> {
     let begun = Instant::now();
     let transaction = connection.begin().await.map_err(database)?;
-    done.push(first(&transaction).await);
-    while done.len() < GROUP && begun.elapsed() < GROUP_TIME {
-        let Ok(job) = waiting.try_recv() else { break };
-        done.push(job(&transaction).await);
+    let (mut records, mut answers) = (Vec::new(), Vec::new());
+    let mut next = Some(first);
+    while let Some(job) = next {
+        match job {
+            Job::Alone(job) => done.push(job(&transaction).await),
+            Job::Record(record, answer) => {
+                records.push(record);
+                answers.push(answer);
+            }
+        }
+        let more = done.len() + records.len() < GROUP && begun.elapsed() < GROUP_TIME;
+        next = more.then(|| waiting.try_recv().ok()).flatten();
     }
+    let recorded = write_records(&transaction, &records).await;
+    done.extend(recorded.into_iter().zip(answers).map(|(recorded, answer)| told(recorded, answer)));
+    ferry_domain::failpoint!("group-written");
     Ok(transaction)
+}
+
+/// All at once; where the database refuses that, each alone, so that a bad one spoils no other.
+async fn write_records(transaction: &DatabaseTransaction, records: &[Record]) -> Vec<Result<Recorded>> {
+    let all: Vec<&Record> = records.iter().collect();
+    match write_in_savepoint(transaction, all).await {
+        Ok(recorded) => return recorded.into_iter().map(Ok).collect(),
+        Err(error) if records.len() == 1 => return vec![Err(error)],
+        Err(Error::Internal(inside)) => tracing::warn!(cause = %inside.0, "records are written one by one"),
+        Err(_) => {}
+    }
+    let mut recorded = Vec::with_capacity(records.len());
+    for record in records {
+        let written = write_in_savepoint(transaction, vec![record]).await;
+        recorded.push(written.map(|recorded| recorded.first().copied().unwrap_or(Recorded::Fenced)));
+    }
+    recorded
+}
+
+async fn write_in_savepoint(transaction: &DatabaseTransaction, records: Vec<&Record>) -> Result<Vec<Recorded>> {
+    if records.is_empty() {
+        return Ok(Vec::new());
+    }
+    let savepoint = transaction.begin().await.map_err(database)?;
+    match record::write(&savepoint, &records).await {
+        Ok(recorded) => savepoint.commit().await.map_err(database).map(|()| recorded),
+        Err(error) => {
+            savepoint.rollback().await.map_err(database)?;
+            Err(error)
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! One type for each thing that can be done; a [`super::Permit`] is for exactly one of them.
 
 use super::policy::{self, Least};
-use super::target::{ExportTarget, NewExport, OperatedTenant, RunTarget, Target, Tenants};
+use super::target::{ExportTarget, HeldRun, NewExport, OperatedTenant, RunTarget, Target, Tenants};
 use crate::name::RunParent;
 use crate::{ConnectionName, ExportName, RunName, SegmentName, TenantName};
 
@@ -90,7 +90,7 @@ actions! {
     /// Stops a run.
     CancelRun("RunService/CancelRun") on RunTarget;
     /// Lets a held run go on.
-    ApproveRun("RunService/ApproveRun") on RunTarget;
+    ApproveRun("RunService/ApproveRun") on HeldRun;
     /// Follows runs.
     WatchRuns("RunService/WatchRuns") on RunParent;
     /// Reads the rows of a run that did not go.

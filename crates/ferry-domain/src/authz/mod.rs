@@ -14,4 +14,4 @@ pub mod target;
 pub use action::Action;
 pub use actor::{Actor, Role, Standing, Token};
 pub use permit::{Permit, Spent, Visibility, may_ask, may_run, permit};
-pub use target::{ExportTarget, NewExport, RunTarget, Target};
+pub use target::{ExportTarget, HeldRun, NewExport, RunTarget, Target};

@@ -60,6 +60,9 @@ pub fn permit<A: Action>(actor: &Actor, target: A::Target) -> Result<Permit<A>> 
     if !allowed {
         return Err(Error::PermissionDenied { permission: A::METHOD, resource: target.resource() });
     }
+    if target.closed_to() == Some(actor.subject()) {
+        return Err(Error::OwnRun { permission: A::METHOD, resource: target.resource() });
+    }
     let visibility = match role {
         Some(Role::Administrator) => Visibility::All,
         Some(Role::Contributor) => Visibility::SharedOnly,
@@ -100,11 +103,11 @@ fn role_suffices(least: Least, role: Option<Role>, access: Option<ConnectionAcce
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-    use super::super::action::{CreateConnection, CreateTenant, GetExport, RunExport};
-    use super::super::target::{ExportTarget, Tenants};
+    use super::super::action::{ApproveRun, CreateConnection, CreateTenant, GetExport, RunExport};
+    use super::super::target::{ExportTarget, HeldRun, Tenants};
     use super::super::{Standing, Token};
     use super::*;
-    use crate::{ConnectionName, ExportName, Timestamp};
+    use crate::{ConnectionName, ExportName, RunName, Timestamp};
 
     fn actor(role: Option<Role>, operator: bool) -> Actor {
         let acme = TenantId::parse("acme").unwrap();
@@ -146,6 +149,17 @@ mod tests {
     fn a_role_in_one_tenant_opens_no_other() {
         let name = ExportName::parse("tenants/globex/exports/weekly").unwrap();
         assert!(permit::<GetExport>(&actor(Some(Role::Administrator), false), name).is_err());
+    }
+
+    #[test]
+    fn nobody_approves_their_own_run() {
+        let name = || RunName::parse("tenants/acme/exports/weekly/runs/run-1").unwrap();
+        let started_by = |subject: &str| HeldRun { name: name(), started_by: subject.to_owned() };
+        let administrator = actor(Some(Role::Administrator), false);
+        assert!(permit::<ApproveRun>(&administrator, started_by("another")).is_ok());
+        assert!(matches!(permit::<ApproveRun>(&administrator, started_by("somebody")), Err(Error::OwnRun { .. })));
+        let contributor = permit::<ApproveRun>(&actor(Some(Role::Contributor), false), started_by("another"));
+        assert!(matches!(contributor, Err(Error::PermissionDenied { .. })));
     }
 
     #[test]

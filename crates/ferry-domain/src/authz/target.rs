@@ -13,6 +13,10 @@ pub trait Target {
     fn connection_access(&self) -> Option<ConnectionAccess> {
         None
     }
+    /// The subject to whom it is closed, whatever their role.
+    fn closed_to(&self) -> Option<&str> {
+        None
+    }
 }
 
 macro_rules! plain_target {
@@ -136,5 +140,26 @@ impl Target for RunTarget {
     }
     fn connection_access(&self) -> Option<ConnectionAccess> {
         Some(self.access)
+    }
+}
+
+/// A run that somebody else than its starter is to let go on. The write repeats `started_by`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldRun {
+    /// Its name.
+    pub name: RunName,
+    /// The subject who started it, as read.
+    pub started_by: String,
+}
+
+impl Target for HeldRun {
+    fn tenant(&self) -> Option<&TenantId> {
+        Some(&self.name.tenant)
+    }
+    fn resource(&self) -> String {
+        self.name.to_string()
+    }
+    fn closed_to(&self) -> Option<&str> {
+        Some(&self.started_by)
     }
 }

@@ -33,6 +33,8 @@ pub struct Model {
     pub create_time: i64,
     pub update_time: i64,
     pub delete_time: Option<i64>,
+    #[sea_orm(column_type = "Text", nullable)]
+    pub removal_guard: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

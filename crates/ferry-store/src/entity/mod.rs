@@ -9,6 +9,7 @@ pub mod attempt;
 pub mod batch;
 pub mod connection;
 pub mod export;
+pub mod export_state;
 pub mod lane;
 pub mod plan;
 pub mod principal;

@@ -17,6 +17,17 @@ pub struct Model {
     pub normaliser_version: i64,
     pub renderer_version: i64,
     pub adopt_time: i64,
+    pub removals: i64,
+    pub removal_batch_rows: Option<Vec<u8>>,
+    #[sea_orm(column_type = "Text", nullable)]
+    pub host: Option<String>,
+    pub list: Option<i64>,
+    pub state_number: Option<i64>,
+    pub state_digest: Option<Vec<u8>>,
+    #[sea_orm(column_type = "Text", nullable)]
+    pub settings: Option<String>,
+    #[sea_orm(column_type = "Text", nullable)]
+    pub leave_policy: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -39,6 +39,17 @@ pub struct Model {
     #[sea_orm(column_type = "Text", nullable)]
     pub owner: Option<String>,
     pub epoch: i64,
+    #[sea_orm(column_type = "Text", nullable)]
+    pub plan_of: Option<String>,
+    #[sea_orm(column_type = "Text", nullable)]
+    pub plan_summary: Option<String>,
+    #[sea_orm(column_type = "Text", nullable)]
+    pub approval: Option<String>,
+    pub wait_time: Option<i64>,
+    pub waited_ms: i64,
+    #[sea_orm(column_type = "Text", nullable)]
+    pub pause_reason: Option<String>,
+    pub resume_time: Option<i64>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -1,11 +1,9 @@
 //! Rights that end: by a newer token, by a revocation, with the tenant.
 
 use super::*;
-use ferry_domain::authz::action::{
-    BindExportUser, DeleteTenant, GetConnection, RevokePrincipal, UpdateConnection, VerifyConnection,
-};
+use ferry_domain::TenantName;
+use ferry_domain::authz::action::{BindExportUser, DeleteTenant, RevokePrincipal, UpdateConnection, VerifyConnection};
 use ferry_domain::authz::target::OperatedTenant;
-use ferry_domain::{Connection, TenantName};
 
 fn acme() -> TenantName {
     TenantName { tenant: TenantId::parse("acme").unwrap() }
@@ -15,18 +13,9 @@ fn news() -> ConnectionName {
     ConnectionName::parse("tenants/acme/connections/news").unwrap()
 }
 
-async fn connection(store: &Store) -> Connection {
-    store.connection_get(permit::<GetConnection>(&administrator(), news()).unwrap()).await.unwrap()
-}
-
-async fn run(store: &Store, id: &str) -> Run {
-    let name = RunName { tenant: acme().tenant, export: export_name().export, run: RunId::parse(id).unwrap() };
-    store.run_get(permit::<GetRun>(&administrator(), name).unwrap()).await.unwrap()
-}
-
 async fn queue_unattended(store: &Store, id: &str, millis: i64) -> ferry_domain::Result<Run> {
     let target = ExportTarget { name: export_name(), access: ACCESS, version: 1 };
-    let new = NewRun { id: RunId::parse(id).unwrap(), trigger: Trigger::Schedule, full_resync: false };
+    let new = NewRun { id: RunId::parse(id).unwrap(), trigger: Trigger::Schedule, full_resync: false, plan_of: None };
     store.run_create(permit::<RunExport>(&administrator(), target).unwrap(), new, write(millis)).await
 }
 
@@ -104,7 +93,8 @@ async fn a_queued_run_of_somebody_who_lost_the_right_is_skipped_and_others_are_n
     let standing = store.admit(&bob, at(2)).await.unwrap();
     let target = ExportTarget { name: export_name(), access: ACCESS, version: 1 };
     let starting = permit::<RunExport>(&Actor::admit(bob, &standing), target).unwrap();
-    let new = NewRun { id: RunId::parse("run-1").unwrap(), trigger: Trigger::OnDemand, full_resync: false };
+    let new =
+        NewRun { id: RunId::parse("run-1").unwrap(), trigger: Trigger::OnDemand, full_resync: false, plan_of: None };
     store.run_create(starting, new, write(3)).await.unwrap();
     store.admit(&token("bob", Some(Role::Contributor), 4), at(4)).await.unwrap();
     assert!(store.run_claim("worker", at(5)).await.unwrap().is_none());
@@ -126,7 +116,7 @@ async fn a_run_in_the_name_of_a_revoked_person_gets_no_leave_to_send_and_says_wh
     let refused = store.intent_record(&lease, intent("a-2", 1), at(22)).await.unwrap_err();
     assert!(matches!(refused, IntentRefused::Stopped), "{refused}");
     let counts = Counts { members: 10, unknown: 10, ..Counts::default() };
-    let ended = store.run_finish(&lease, RunState::Cancelled, None, counts, at(30)).await.unwrap();
+    let ended = store.run_finish(&lease, RunState::Cancelled, None, counts, None, at(30)).await.unwrap();
     assert_eq!((ended.state, ended.error.unwrap().reason), (RunState::Cancelled, Reason::RoleTooLow));
 }
 
@@ -209,7 +199,8 @@ async fn unsharing_stops_no_run_that_has_begun() {
     store.admit(&token("ada", Some(Role::Contributor), 3), at(3)).await.unwrap();
     let target =
         ExportTarget { name: export_name(), access: ConnectionAccess::AdministratorsAndContributors, version: 1 };
-    let new = NewRun { id: RunId::parse("run-1").unwrap(), trigger: Trigger::OnDemand, full_resync: false };
+    let new =
+        NewRun { id: RunId::parse("run-1").unwrap(), trigger: Trigger::OnDemand, full_resync: false, plan_of: None };
     store.run_create(permit::<RunExport>(&administrator(), target).unwrap(), new, write(4)).await.unwrap();
     let lease = claimed(&store).await.lease;
     share(&store, ConnectionAccess::Administrators, 11).await;

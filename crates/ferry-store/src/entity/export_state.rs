@@ -1,0 +1,34 @@
+//! Rows of the table `export_states`.
+
+use sea_orm::entity::prelude::*;
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "export_states")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false, column_type = "Text")]
+    pub export_uid: String,
+    #[sea_orm(primary_key, auto_increment = false, column_type = "Text")]
+    pub connection_uid: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub connection_generation: i64,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub list: i64,
+    #[sea_orm(column_type = "Text")]
+    pub tenant: String,
+    #[sea_orm(column_type = "Text")]
+    pub host: String,
+    pub number: i64,
+    pub digest: Vec<u8>,
+    pub rows: i64,
+    pub members: i64,
+    /// 1 if something was sent that is not in it.
+    pub untrusted: i64,
+    #[sea_orm(column_type = "Text")]
+    pub run: String,
+    pub update_time: i64,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
