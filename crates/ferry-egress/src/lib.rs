@@ -9,8 +9,8 @@
 //!
 //! A tenant's field holds a host name and nothing else: no scheme, port, path or address in any spelling. The name is
 //! resolved once for each new connection, every address is classified, all are refused if one is not public, and the
-//! connection goes to a checked address, at port 443. For all purposes: https with verification (http for the
-//! operator's loopback alone); no redirect is followed, so a key never travels to another host; no proxy is taken from
+//! connection goes to a checked address, at port 443. For all purposes: https with verification (http on loopback alone:
+//! for the operator, and for a development destination that names no authority); no redirect is followed, so a key never travels to another host; no proxy is taken from
 //! the environment; time and size of answers are bounded.
 
 mod address;
@@ -59,8 +59,8 @@ pub struct DevelopmentDestination {
     pub host: HostName,
     /// Where it really is; refused unless it is loopback.
     pub addr: SocketAddr,
-    /// The authority that signed its certificate, in PEM.
-    pub ca_pem: String,
+    /// The authority that signed its certificate, in PEM; without one it is spoken to in plain HTTP.
+    pub ca_pem: Option<String>,
 }
 
 /// A configuration that cannot be used.
@@ -148,26 +148,20 @@ impl Egress {
 
     fn guarded(&self, host: &HostName) -> Result<Client, EgressError> {
         let resolver = Arc::new(GuardedResolver::new(self.config.name_servers.clone()));
-        self.named(host, None, resolver, None)
+        self.named(&format!("https://{host}/"), resolver, None)
     }
 
     fn development(&self, destination: &DevelopmentDestination) -> Result<Client, EgressError> {
         let DevelopmentDestination { host, addr, ca_pem } = destination;
         let resolver = Arc::new(DevelopmentResolver { host: host.as_str().to_owned(), addr: *addr });
-        self.named(host, Some(addr.port()), resolver, Some(ca_pem))
+        let scheme = if ca_pem.is_some() { "https" } else { "http" };
+        self.named(&format!("{scheme}://{host}:{}/", addr.port()), resolver, ca_pem.as_deref())
     }
 
-    fn named(
-        &self,
-        host: &HostName,
-        port: Option<u16>,
-        resolver: Arc<dyn Resolve>,
-        ca_pem: Option<&str>,
-    ) -> Result<Client, EgressError> {
-        let text = port.map_or_else(|| format!("https://{host}/"), |port| format!("https://{host}:{port}/"));
-        let origin = Url::parse(&text).map_err(|error| EgressError::Client(error.to_string()))?;
-        let resolver = Some(resolver);
-        let connect = Connect { user_agent: &self.config.user_agent, resolver, ca_pem, https_only: true };
+    fn named(&self, origin: &str, resolver: Arc<dyn Resolve>, ca_pem: Option<&str>) -> Result<Client, EgressError> {
+        let origin = Url::parse(origin).map_err(|error| EgressError::Client(error.to_string()))?;
+        let https_only = origin.scheme() == "https";
+        let connect = Connect { user_agent: &self.config.user_agent, resolver: Some(resolver), ca_pem, https_only };
         Ok(Client { http: connect.client().map_err(unmade)?, origin })
     }
 

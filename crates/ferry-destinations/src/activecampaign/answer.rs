@@ -36,10 +36,15 @@ pub enum ImportOutcome {
     AccountLapsed,
     /// No such account, or no such API.
     NotFound,
+    /// The account's plan takes no more contacts.
+    AccountFull,
     /// Certainly nothing arrived.
     NotSent,
     /// It may have arrived.
-    Unknown,
+    Unknown {
+        /// How long to wait, if an answer says so.
+        retry_after: Option<Duration>,
+    },
 }
 
 /// A contact that was refused up front.
@@ -101,24 +106,34 @@ pub(super) fn import(status: StatusCode, retry_after: Option<Duration>, body: &[
     match status.as_u16() {
         200..=299 => accepted(body),
         400 | 413 | 422 => refused(status, body, rows, retry_after),
+        403 if speaks_of_contact_limit(body) => ImportOutcome::AccountFull,
         401 | 403 => ImportOutcome::CredentialsRefused,
         402 => ImportOutcome::AccountLapsed,
         404 => ImportOutcome::NotFound,
         429 => ImportOutcome::RateLimited { retry_after },
-        // A wait that is asked for is obeyed, but the request may have got through before the overload.
         300..=399 | 405..=499 => ImportOutcome::RequestRefused { status: status.as_u16() },
-        _ => ImportOutcome::Unknown,
+        // A wait that is asked for is obeyed, but the request may have got through before the overload.
+        _ => ImportOutcome::Unknown { retry_after },
     }
 }
+
+/// How an account says no once its plan is used up is not documented; a refused key says nothing of contacts.
+fn speaks_of_contact_limit(body: &[u8]) -> bool {
+    let text = object(body).map(|answer| plain(&answer.to_string())).unwrap_or_default();
+    text.contains("contact") && text.contains("limit")
+}
+
+/// An answer without a wait that says neither yes nor no.
+const UNREADABLE: ImportOutcome = ImportOutcome::Unknown { retry_after: None };
 
 fn accepted(body: &[u8]) -> ImportOutcome {
     let Some(answer) = object(body) else {
         // A login page instead of JSON is what an expired key or a moved account looks like.
-        return if is_html(body) { ImportOutcome::CredentialsRefused } else { ImportOutcome::Unknown };
+        return if is_html(body) { ImportOutcome::CredentialsRefused } else { UNREADABLE };
     };
     match get(&answer, "batchId").and_then(text) {
         Some(batch_id) if get(&answer, "success").is_none_or(truthy) => ImportOutcome::Queued { batch_id },
-        _ => ImportOutcome::Unknown,
+        _ => UNREADABLE,
     }
 }
 
@@ -245,11 +260,16 @@ mod tests {
         for body in
             ["", "null", "{", "[]", r#"{"success":1}"#, r#"{"success":0,"batchId":"b-1"}"#, "{\"batchId\":\"\"}"]
         {
-            assert_eq!(answer(200, body), ImportOutcome::Unknown, "{body}");
+            assert_eq!(answer(200, body), UNREADABLE, "{body}");
         }
         for status in [500, 502, 503, 504, 520] {
-            assert_eq!(answer(status, ""), ImportOutcome::Unknown);
+            assert_eq!(answer(status, ""), UNREADABLE);
         }
+        let retry_after = Some(Duration::from_secs(30));
+        assert_eq!(
+            import(StatusCode::SERVICE_UNAVAILABLE, retry_after, b"", 250),
+            ImportOutcome::Unknown { retry_after }
+        );
     }
 
     #[test]
@@ -295,6 +315,9 @@ mod tests {
     fn key_and_account() {
         assert_eq!(answer(403, ""), ImportOutcome::CredentialsRefused);
         assert_eq!(answer(200, "<!DOCTYPE html><html>"), ImportOutcome::CredentialsRefused);
+        assert_eq!(answer(403, r#"{"message":"Forbidden"}"#), ImportOutcome::CredentialsRefused);
+        let full = r#"{"message":"The account's contact limit has been reached."}"#;
+        assert_eq!(answer(403, full), ImportOutcome::AccountFull);
         assert_eq!(answer(402, ""), ImportOutcome::AccountLapsed);
         assert_eq!(answer(404, ""), ImportOutcome::NotFound);
     }

@@ -1,6 +1,7 @@
 //! Calls to one account.
 
 use super::answer::{self, ImportOutcome, ImportStatus};
+use super::fields::{self, FieldsPage};
 use bytes::Bytes;
 use ferry_egress::{Answer, Cause, DestinationClient, Egress, HostName, HostRefused, Request, SendError, retry_after};
 use http::{HeaderName, Method, StatusCode};
@@ -11,10 +12,6 @@ use std::time::{Duration, SystemTime};
 const API_TOKEN: HeaderName = HeaderName::from_static("api-token");
 /// For questions that carry nothing.
 const DEADLINE: Duration = Duration::from_secs(8);
-/// The largest page (list all contacts page).
-const PAGE: usize = 100;
-/// More custom fields than this are not looked at.
-const MOST_FIELDS: usize = 5_000;
 
 /// One account, by its host and a user's key.
 pub struct ActiveCampaign {
@@ -100,22 +97,11 @@ impl ActiveCampaign {
         }
     }
 
-    /// Numbers and titles of the custom fields.
-    pub async fn fields(&self) -> Result<Vec<(u32, String)>, CallError> {
-        let mut fields = Vec::new();
-        loop {
-            let answer = self.ask(format!("/api/3/fields?limit={PAGE}&offset={}", fields.len())).await?;
-            let page = answer::get(&answer, "fields").and_then(Value::as_array);
-            let page = page.ok_or(CallError::Failed { status: Some(200) })?;
-            fields.extend(page.iter().filter_map(|field| {
-                let id = answer::get(field, "id").and_then(answer::number)?;
-                let title = answer::get(field, "title").and_then(answer::text).unwrap_or_default();
-                Some((u32::try_from(id).ok()?, title))
-            }));
-            if page.len() < PAGE || fields.len() >= MOST_FIELDS {
-                return Ok(fields);
-            }
-        }
+    /// A page of the custom fields. Each is a request of its own, which counts for the account's limits.
+    pub async fn fields(&self, offset: usize) -> Result<FieldsPage, CallError> {
+        let answer = self.ask(format!("/api/3/fields?limit={}&offset={offset}", fields::PAGE)).await?;
+        let page = answer::get(&answer, "fields").and_then(Value::as_array);
+        page.map(|page| FieldsPage::read(page)).ok_or(CallError::Failed { status: Some(200) })
     }
 
     /// Sends one import of `rows` contacts, once.
@@ -127,7 +113,7 @@ impl ActiveCampaign {
         match self.exchange(request).await {
             Ok(answer) => answer::import(answer.status, wait(&answer), &answer.body, rows),
             Err(SendError::NotSent(_)) => ImportOutcome::NotSent,
-            Err(SendError::Unknown(_)) => ImportOutcome::Unknown,
+            Err(SendError::Unknown(_)) => ImportOutcome::Unknown { retry_after: None },
         }
     }
 
@@ -166,7 +152,11 @@ impl ActiveCampaign {
             StatusCode::PAYMENT_REQUIRED => Err(CallError::AccountLapsed),
             StatusCode::NOT_FOUND => Err(CallError::NotFound),
             StatusCode::TOO_MANY_REQUESTS => Err(CallError::RateLimited { retry_after: wait(&answer) }),
-            status => Err(CallError::Failed { status: Some(status.as_u16()) }),
+            // Overload may ask for a wait too, and who asks for one is not asked before.
+            status => Err(match wait(&answer) {
+                Some(wait) if status.is_server_error() => CallError::RateLimited { retry_after: Some(wait) },
+                _ => CallError::Failed { status: Some(status.as_u16()) },
+            }),
         }
     }
 }

@@ -5,11 +5,13 @@
 
 mod answer;
 mod client;
+mod fields;
 mod render;
 
 pub use answer::{ImportOutcome, ImportStatus, Refusal, RefusalReason};
 pub use client::{AccountUser, ActiveCampaign, CallError};
-pub use render::{ContactField, ContactLayout, assemble, email_of, envelope_bytes};
+pub use fields::{Fields, FieldsPage};
+pub use render::{ContactField, ContactLayout, Leaving, address_of, assemble, email_of, envelope_bytes};
 
 /// Contacts in one import (bulk import page).
 pub const ROWS_PER_REQUEST: usize = 250;

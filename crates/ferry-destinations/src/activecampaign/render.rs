@@ -2,6 +2,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::Deserialize;
+use std::borrow::Cow;
 
 /// A field of a contact, besides its address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,13 +17,34 @@ pub enum ContactField {
     Custom(u32),
 }
 
+/// How the account learns who left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Leaving {
+    /// It does not.
+    Keep,
+    /// A custom field says who is a member and who left.
+    SetField {
+        /// Its number.
+        field: u32,
+        /// For members.
+        member: String,
+        /// For those who left.
+        left: String,
+    },
+    /// They are unsubscribed from the list. Bulk import never subscribes them again (bulk import page).
+    Unsubscribe,
+}
+
 /// How the rows of one export are rendered.
 #[derive(Debug, Clone)]
 pub struct ContactLayout {
     fields: Vec<ContactField>,
-    subscribe: Vec<u8>,
+    list_id: u32,
+    leaving: Leaving,
 }
 
+/// A contact begins with its address.
+const FIRST: &[u8] = b"{\"email\":\"";
 const OPEN: &[u8] = b"{\"contacts\":[";
 const CLOSE_WITHOUT_AUTOMATIONS: &[u8] = b"],\"exclude_automations\":true}";
 const CLOSE: &[u8] = b"],\"exclude_automations\":false}";
@@ -30,14 +52,14 @@ const CLOSE: &[u8] = b"],\"exclude_automations\":false}";
 impl ContactLayout {
     /// `fields` in the order of the values of a row.
     #[must_use]
-    pub fn new(fields: Vec<ContactField>, list_id: u32) -> Self {
-        Self { fields, subscribe: format!(",\"subscribe\":[{{\"listid\":{list_id}}}]}}").into_bytes() }
+    pub fn new(fields: Vec<ContactField>, list_id: u32, leaving: Leaving) -> Self {
+        Self { fields, list_id, leaving }
     }
 
     /// Appends one contact. A value that is missing is left out: an empty one might blank what is stored (the vendor
     /// does not say). `||` separates several values of a custom field there, so in a single value it becomes `| |`.
     pub fn render(&self, email: &str, values: &[Option<&str>], out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"email\":");
+        out.extend_from_slice(&FIRST[..FIRST.len() - 1]);
         string(email, out);
         for (field, value) in self.fields.iter().zip(values) {
             let key: &[u8] = match field {
@@ -51,29 +73,60 @@ impl ContactLayout {
                 string(value, out);
             }
         }
-        self.render_custom(values, out);
-        out.extend_from_slice(&self.subscribe);
+        let custom = self.fields.iter().zip(values).filter_map(|(field, value)| match (field, value) {
+            (ContactField::Custom(id), Some(value)) => Some((*id, *value)),
+            _ => None,
+        });
+        let membership = match &self.leaving {
+            Leaving::SetField { field, member, .. } => Some((*field, member.as_str())),
+            Leaving::Keep | Leaving::Unsubscribe => None,
+        };
+        custom_fields(custom.chain(membership), out);
+        self.list(b"subscribe", out);
+        out.push(b'}');
     }
 
-    fn render_custom(&self, values: &[Option<&str>], out: &mut Vec<u8>) {
-        let mut opened = false;
-        for (field, value) in self.fields.iter().zip(values) {
-            let (ContactField::Custom(id), Some(value)) = (field, value) else { continue };
-            let before: &[u8] = if opened { b",{\"id\":" } else { b",\"fields\":[{\"id\":" };
-            out.extend_from_slice(before);
-            out.extend_from_slice(id.to_string().as_bytes());
-            out.extend_from_slice(b",\"value\":");
-            if value.contains("||") {
-                string(&value.replace("||", "| |"), out)
-            } else {
-                string(value, out)
-            }
-            out.push(b'}');
-            opened = true;
+    /// Appends the contact of one who left: the address and what says so, nothing else. Nothing at all where the account
+    /// is not to learn of it.
+    pub fn render_left(&self, email: &str, out: &mut Vec<u8>) {
+        if self.leaving == Leaving::Keep {
+            return;
         }
-        if opened {
-            out.push(b']');
+        out.extend_from_slice(b"{\"email\":");
+        string(email, out);
+        match &self.leaving {
+            Leaving::SetField { field, left, .. } => custom_fields([(*field, left.as_str())].into_iter(), out),
+            Leaving::Keep | Leaving::Unsubscribe => self.list(b"unsubscribe", out),
         }
+        out.push(b'}');
+    }
+
+    fn list(&self, verb: &[u8], out: &mut Vec<u8>) {
+        out.extend_from_slice(b",\"");
+        out.extend_from_slice(verb);
+        out.extend_from_slice(b"\":[{\"listid\":");
+        out.extend_from_slice(self.list_id.to_string().as_bytes());
+        out.extend_from_slice(b"}]");
+    }
+}
+
+fn custom_fields<'a>(fields: impl Iterator<Item = (u32, &'a str)>, out: &mut Vec<u8>) {
+    let mut opened = false;
+    for (id, value) in fields {
+        let before: &[u8] = if opened { b",{\"id\":" } else { b",\"fields\":[{\"id\":" };
+        out.extend_from_slice(before);
+        out.extend_from_slice(id.to_string().as_bytes());
+        out.extend_from_slice(b",\"value\":");
+        if value.contains("||") {
+            string(&value.replace("||", "| |"), out)
+        } else {
+            string(value, out)
+        }
+        out.push(b'}');
+        opened = true;
+    }
+    if opened {
+        out.push(b']');
     }
 }
 
@@ -133,6 +186,16 @@ pub fn email_of(contact: &[u8]) -> Option<String> {
     serde_json::from_slice::<Contact>(contact).ok().map(|contact| contact.email)
 }
 
+/// The same for every contact of a batch, without a look at the rest of it.
+#[must_use]
+pub fn address_of(contact: &[u8]) -> Option<Cow<'_, str>> {
+    let plain = contact.strip_prefix(FIRST).and_then(|rest| rest.split(|byte| *byte == b'"').next());
+    match plain.filter(|address| !address.contains(&b'\\')).map(std::str::from_utf8) {
+        Some(Ok(address)) => Some(Cow::Borrowed(address)),
+        _ => email_of(contact).map(Cow::Owned),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
@@ -142,7 +205,34 @@ mod tests {
 
     fn layout() -> ContactLayout {
         use ContactField::{Custom, FirstName, LastName, Phone};
-        ContactLayout::new(vec![FirstName, LastName, Phone, Custom(7), Custom(8)], 3)
+        ContactLayout::new(vec![FirstName, LastName, Phone, Custom(7), Custom(8)], 3, Leaving::Keep)
+    }
+
+    fn rendered(render: impl Fn(&mut Vec<u8>)) -> Value {
+        let mut out = Vec::new();
+        render(&mut out);
+        serde_json::from_slice(&out).unwrap()
+    }
+
+    #[test]
+    fn a_field_says_who_is_a_member_and_who_left() {
+        let (member, left) = ("yes".to_owned(), "no \"more\"".to_owned());
+        let leaving = Leaving::SetField { field: 9, member, left };
+        let layout = ContactLayout::new(vec![ContactField::Custom(7)], 3, leaving);
+        let found = rendered(|out| layout.render("a@b.cd", &[Some("x")], out));
+        let fields = json!([{"id": 7, "value": "x"}, {"id": 9, "value": "yes"}]);
+        assert_eq!(found, json!({"email": "a@b.cd", "fields": fields, "subscribe": [{"listid": 3}]}));
+        let found = rendered(|out| layout.render_left("a@b.cd", out));
+        assert_eq!(found, json!({"email": "a@b.cd", "fields": [{"id": 9, "value": "no \"more\""}]}));
+    }
+
+    #[test]
+    fn who_is_unsubscribed_keeps_every_value() {
+        let layout = ContactLayout::new(vec![ContactField::FirstName], 3, Leaving::Unsubscribe);
+        let found = rendered(|out| layout.render_left("a@b.cd", out));
+        assert_eq!(found, json!({"email": "a@b.cd", "unsubscribe": [{"listid": 3}]}));
+        let found = rendered(|out| layout.render("a@b.cd", &[Some("Ada")], out));
+        assert_eq!(found, json!({"email": "a@b.cd", "first_name": "Ada", "subscribe": [{"listid": 3}]}));
     }
 
     #[test]
@@ -174,6 +264,8 @@ mod tests {
             layout().render(&email, &borrowed, &mut out);
             let found: Value = serde_json::from_slice(&out).unwrap();
             prop_assert_eq!(found["email"].as_str(), Some(email.as_str()));
+            let address = address_of(&out);
+            prop_assert_eq!(address.as_deref(), Some(email.as_str()));
             for (name, value) in ["first_name", "last_name", "phone"].iter().zip(&values) {
                 prop_assert_eq!(found[name].as_str(), value.as_deref());
             }

@@ -4,6 +4,7 @@
 mod addresses;
 mod guard;
 mod hosts;
+mod http2;
 mod key_before_tls;
 mod operator;
 mod proxy;

@@ -1,4 +1,4 @@
-use super::support::{CANARY, DEADLINE, HOST, OK, Reply, client, host, request, serve, server};
+use super::support::{CANARY, DEADLINE, HOST, OK, Reply, client, host, plain, request, serve, server};
 use crate::{Cause, DevelopmentDestination, Egress, EgressConfig, HostName, Request, SendError};
 use http::Method;
 use std::time::Duration;
@@ -125,11 +125,22 @@ fn a_suffix_has_one_form() {
     }
 }
 
+/// Neither the port nor the address decides: only the development setting that names no authority does.
+#[tokio::test]
+async fn a_development_destination_without_an_authority_is_spoken_to_in_plain_http() {
+    let (addr, seen) = plain(OK).await;
+    let development = vec![DevelopmentDestination { host: host(), addr, ca_pem: None }];
+    let egress = Egress::new(EgressConfig { development, ..EgressConfig::default() }).unwrap();
+    let answer = egress.destination(&host()).unwrap().send(request()).await.unwrap();
+    assert_eq!(answer.status.as_u16(), 200);
+    let text = String::from_utf8_lossy(&seen.lock().unwrap().bytes).into_owned();
+    assert!(text.contains(&format!("host: {HOST}:{}\r\n", addr.port())), "{text}");
+}
+
 #[test]
 fn a_development_destination_must_be_on_this_machine() {
     for addr in ["192.0.2.1:443", "10.0.0.1:443", "[::ffff:127.0.0.1]:443", "0.0.0.0:443"] {
-        let development =
-            vec![DevelopmentDestination { host: host(), addr: addr.parse().unwrap(), ca_pem: String::new() }];
+        let development = vec![DevelopmentDestination { host: host(), addr: addr.parse().unwrap(), ca_pem: None }];
         assert!(Egress::new(EgressConfig { development, ..EgressConfig::default() }).is_err(), "{addr}");
     }
 }

@@ -141,7 +141,7 @@ pub(super) async fn plain(answer: &'static [u8]) -> (SocketAddr, Arc<Mutex<Seen>
 
 /// The client of a development destination at this address.
 pub(super) fn client(addr: SocketAddr, ca_pem: &str) -> DestinationClient {
-    let development = vec![DevelopmentDestination { host: host(), addr, ca_pem: ca_pem.to_owned() }];
+    let development = vec![DevelopmentDestination { host: host(), addr, ca_pem: Some(ca_pem.to_owned()) }];
     Egress::new(EgressConfig { development, ..EgressConfig::default() }).unwrap().destination(&host()).unwrap()
 }
 
