@@ -1,14 +1,14 @@
 //! What the engine works with.
 
-use crate::lane::Lanes;
-use crate::pace::TimeScale;
 use ferry_domain::Timestamp;
 use ferry_egress::Egress;
+use ferry_lanes::{Lanes, TimeScale};
 use ferry_secrets::SecretStores;
 use ferry_store::Store;
 use ferry_vault::Vault;
 use std::path::PathBuf;
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 /// The parts an [`crate::Engine`] is made of.
@@ -27,8 +27,8 @@ pub struct EngineParts {
     pub data_dir: PathBuf,
     /// The wall clock, for stored times only; waits use a monotonic one.
     pub clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
-    /// How the destination's time relates to ours.
-    pub scale: TimeScale,
+    /// The ways to destination accounts.
+    pub lanes: Arc<Lanes>,
     /// Names this process in the leases it takes.
     pub worker: String,
 }
@@ -42,7 +42,9 @@ pub(crate) struct Context {
     pub(crate) segments_root: PathBuf,
     pub(crate) data_dir: PathBuf,
     pub(crate) scale: TimeScale,
-    pub(crate) lanes: Lanes,
+    pub(crate) lanes: Arc<Lanes>,
+    /// Whoever reads segments holds one: reading takes a core and memory, so more at once would only be slower.
+    pub(crate) planning: Arc<Semaphore>,
     pub(crate) worker: String,
     pub(crate) shutdown: CancellationToken,
     clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
@@ -50,9 +52,11 @@ pub(crate) struct Context {
 
 impl Context {
     pub(crate) fn new(parts: EngineParts, shutdown: CancellationToken) -> Self {
-        let EngineParts { store, vault, egress, secrets, segments_root, data_dir, clock, scale, worker } = parts;
-        let lanes = Lanes::new(store.clone(), scale);
-        Self { store, vault, egress, secrets, segments_root, data_dir, scale, lanes, worker, shutdown, clock }
+        let EngineParts { store, vault, egress, secrets, segments_root, data_dir, clock, lanes, worker } = parts;
+        let scale = lanes.scale();
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let planning = Arc::new(Semaphore::new(cores));
+        Self { store, vault, egress, secrets, segments_root, data_dir, scale, lanes, planning, worker, shutdown, clock }
     }
 
     pub(crate) fn now(&self) -> Timestamp {

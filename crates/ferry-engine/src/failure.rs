@@ -2,9 +2,9 @@
 //! name no host: that is for administrators.
 
 use ferry_destinations::activecampaign::CallError;
-use ferry_domain::{Culprit, Error, Reason, RunError, RunState, Severity};
+use ferry_domain::{Culprit, Error, PauseReason, Reason, RunError, RunState, Severity, Timestamp};
 use ferry_segments::{SnapshotError, SourceError};
-use ferry_store::LeaseError;
+use ferry_store::{LeaseError, Pause};
 
 /// The end of the work on a run, other than having done it all.
 #[derive(Debug)]
@@ -13,10 +13,17 @@ pub(crate) enum Stop {
     Ended(RunState, RunError),
     /// It was asked to stop; the store knows why.
     Cancelled,
+    /// The destination asked to be left alone for so long that nobody sits it out.
+    LongWait {
+        /// When it may be asked again.
+        until: Timestamp,
+    },
     /// This process is being stopped; the run goes on at the next start.
     Shutdown,
     /// Somebody else owns the run now; nothing may be written any more.
     Fenced,
+    /// The keys of its files cannot be had, so what it sent cannot be accounted for; it goes on at the next start.
+    Unsealed,
 }
 
 impl From<LeaseError> for Stop {
@@ -39,6 +46,33 @@ impl From<Error> for Stop {
         }
         internal("Ferry could not go on with this run; try again, and report it if it happens twice")
     }
+}
+
+/// How a run goes on that waits for a time alone.
+const BY_ITSELF: &str = "the run goes on by itself at its resume_time";
+/// How a run goes on whose connection was mended elsewhere, which nobody tells Ferry.
+const MENDED: &str = "the run goes on once an administrator has called VerifyConnection after that";
+/// When a store of secrets that could not be reached is asked again.
+const SECRET_AGAIN: std::time::Duration = std::time::Duration::from_secs(300);
+
+/// What a run that meets this waits for, if waiting helps: nothing that it has planned is lost by that.
+pub(crate) fn pause(stop: &Stop, now: Timestamp) -> Option<Pause> {
+    if let Stop::LongWait { until } = stop {
+        let error = long_wait(BY_ITSELF);
+        return Some(Pause { reason: PauseReason::RetryAfter, resume_time: Some(*until), error });
+    }
+    let Stop::Ended(RunState::Failed, error) = stop else { return None };
+    let (reason, then) = match error.reason {
+        Reason::CredentialsRefused => (PauseReason::Credentials, "the run goes on with that"),
+        Reason::SecretUnavailable => (PauseReason::Credentials, MENDED),
+        Reason::AccountLapsed | Reason::AccountFull => (PauseReason::Account, MENDED),
+        _ => return None,
+    };
+    // A store of secrets that cannot be reached comes back without anybody's doing.
+    let resume_time = (error.severity == Severity::Temporary).then(|| now.plus(SECRET_AGAIN));
+    let then = if resume_time.is_some() { BY_ITSELF } else { then };
+    let message = format!("{}; {then}", error.message);
+    Some(Pause { reason, resume_time, error: RunError { message, ..error.clone() } })
 }
 
 /// A failure of Ferry's own, whose cause has been logged.
@@ -128,6 +162,26 @@ pub(crate) fn account_lapsed() -> Stop {
     )
 }
 
+pub(crate) fn account_full() -> Stop {
+    failed(
+        Reason::AccountFull,
+        Culprit::User,
+        Severity::Permanent,
+        "the plan of the account at the destination takes no more contacts; its owner raises the limit with ActiveCampaign, or removes contacts there",
+    )
+}
+
+pub(crate) fn list_deleted(list: u32) -> Stop {
+    failed(
+        Reason::ListNotFound,
+        Culprit::User,
+        Severity::Permanent,
+        format!(
+            "list {list} was deleted at the destination while this run was going on, so nobody is on it; choose another with UpdateExport, then run again"
+        ),
+    )
+}
+
 pub(crate) fn not_an_account() -> Stop {
     failed(
         Reason::DestinationFailed,
@@ -135,6 +189,20 @@ pub(crate) fn not_an_account() -> Stop {
         Severity::Permanent,
         "the destination answers, but not as an ActiveCampaign account (HTTP 404); check the host name of the connection",
     )
+}
+
+/// A run that has planned nothing does not wait.
+pub(crate) fn too_long_to_wait() -> RunError {
+    long_wait("this run has sent nothing, so it ended; run it again later")
+}
+
+fn long_wait(what_then: &str) -> RunError {
+    RunError {
+        reason: Reason::DestinationRateLimited,
+        message: format!("the destination asked not to be sent anything for more than an hour; {what_then}"),
+        severity: Severity::Temporary,
+        culprit: Culprit::Destination,
+    }
 }
 
 pub(crate) fn unreachable_host() -> Stop {
@@ -153,4 +221,36 @@ pub(crate) fn destination_failed() -> Stop {
         Severity::Temporary,
         "the destination failed to answer properly too many times; run again later",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_that_waits_says_how_it_goes_on_and_one_that_ended_does_not() {
+        let until = Timestamp::from_millis(5);
+        let waits = pause(&Stop::LongWait { until }, until).expect("a pause");
+        assert_eq!((waits.reason, waits.resume_time), (PauseReason::RetryAfter, Some(until)));
+        assert!(waits.error.message.contains("goes on by itself"), "{}", waits.error.message);
+        let ended = too_long_to_wait().message;
+        assert!(!ended.contains("goes on") && ended.contains("run it again"), "{ended}");
+        for (stop, how) in [
+            (account_full(), "VerifyConnection"),
+            (account_lapsed(), "VerifyConnection"),
+            (credentials_refused(), "UpdateConnection"),
+        ] {
+            let Stop::Ended(_, error) = &stop else { panic!("{stop:?}") };
+            assert!(!error.message.contains("the run goes on"), "it may have ended: {}", error.message);
+            let waits = pause(&stop, until).expect("a pause");
+            assert_eq!(waits.resume_time, None);
+            let waits = waits.error.message;
+            assert!(waits.contains("the run goes on") && waits.contains(how), "{waits}");
+            assert!(!waits.contains("run again"), "{waits}");
+        }
+        let store_is_away =
+            failed(Reason::SecretUnavailable, Culprit::User, Severity::Temporary, "its store cannot be reached");
+        let waits = pause(&store_is_away, until).expect("a pause");
+        assert!(waits.resume_time.is_some() && waits.error.message.contains("by itself"), "{}", waits.error.message);
+    }
 }

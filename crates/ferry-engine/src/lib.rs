@@ -5,12 +5,10 @@
 //! four requests of an account; everything else is known from the store.
 
 mod context;
+mod disk;
 mod failure;
-mod lane;
-mod pace;
 mod run;
 mod supervisor;
 
 pub use context::EngineParts;
-pub use pace::TimeScale;
 pub use supervisor::Engine;

@@ -10,8 +10,8 @@ use std::time::Duration;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-/// Runs that one process carries at once; more of them wait in the queue.
-const CONCURRENT_RUNS: usize = 64;
+/// Runs that one process carries at once; more of them wait in the queue. Most of them wait for their destinations.
+const CONCURRENT_RUNS: usize = 256;
 const POLL: Duration = Duration::from_secs(1);
 
 /// A running engine.
@@ -35,7 +35,7 @@ impl Engine {
     pub async fn stop(self) {
         self.shutdown.cancel();
         if let Err(error) = self.supervisor.await {
-            tracing::error!(%error, "the supervisor of the runs ended badly");
+            tracing::error!(panicked = error.is_panic(), "the supervisor of the runs ended badly");
         }
     }
 }
@@ -58,23 +58,30 @@ async fn supervise(context: Arc<Context>) {
 }
 
 async fn claim_all(context: &Arc<Context>, runs: &mut JoinSet<()>) {
-    while runs.len() < CONCURRENT_RUNS && !context.shutdown.is_cancelled() {
+    // None begins before all are claimed: whom an earlier process left on the way must be known before anybody is sent.
+    let mut claims = Vec::new();
+    while runs.len() + claims.len() < CONCURRENT_RUNS && !context.shutdown.is_cancelled() {
         match context.store.run_claim(&context.worker, context.now()).await {
             Ok(Some(claimed)) => {
-                runs.spawn(run::carry_out(Arc::clone(context), claimed));
+                let began_before = claimed.plan.is_some();
+                let recovering = began_before.then(|| context.lanes.recovering(&claimed.connection.host));
+                claims.push((claimed, recovering));
             }
-            Ok(None) => return,
+            Ok(None) => break,
             Err(error) => {
                 tracing::error!(%error, "no run could be claimed; trying again");
-                return;
+                break;
             }
         }
+    }
+    for (claimed, recovering) in claims {
+        runs.spawn(run::carry_out(Arc::clone(context), claimed, recovering));
     }
 }
 
 fn report(ended: Result<(), tokio::task::JoinError>) {
     if let Err(error) = ended {
         // The lease stays with this process, so the run goes on at the next start and not in a loop of panics.
-        tracing::error!(%error, "the task of a run ended badly");
+        tracing::error!(panicked = error.is_panic(), "the task of a run ended badly");
     }
 }

@@ -3,6 +3,8 @@
 
 mod client;
 mod demo;
+#[cfg(debug_assertions)]
+mod failpoint;
 mod key_keeper;
 mod keys;
 mod listen;

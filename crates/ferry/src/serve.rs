@@ -8,7 +8,8 @@ use clap::Args;
 use ferry_control::{Control, ControlParts};
 use ferry_domain::{Error, Timestamp};
 use ferry_egress::{DevelopmentDestination, Egress, EgressConfig, HostName};
-use ferry_engine::{Engine, EngineParts, TimeScale};
+use ferry_engine::{Engine, EngineParts};
+use ferry_lanes::{AccountLimits, Lanes, TimeScale};
 use ferry_server::authn::{AuthnConfig, KeySource, Verifier};
 use ferry_server::{Server, ServerParts};
 use ferry_store::{Store, StoreConfig};
@@ -50,12 +51,17 @@ pub(crate) struct ServeArgs {
     /// Name servers for the names of destinations, as ADDRESS:PORT; the system's unless given.
     #[arg(long = "name-server", env = "FERRY_NAME_SERVER", value_delimiter = ',', value_name = "ADDRESS:PORT")]
     pub(crate) name_server: Vec<SocketAddr>,
-    /// Development: the only destination is a simulator on loopback, as HOST=ADDRESS=CA_FILE.
-    #[arg(long = "development-destination", value_name = "HOST=ADDRESS=CA_FILE")]
+    /// Development: the only destination is a simulator on loopback, as HOST=ADDRESS=CA_FILE, or as HOST=ADDRESS where
+    /// it speaks plain HTTP.
+    #[arg(long = "development-destination", value_name = "HOST=ADDRESS[=CA_FILE]")]
     pub(crate) development_destination: Vec<String>,
     /// Development: the simulator's clock runs so many times as fast; waits for its sake are as much shorter.
     #[arg(long, default_value_t = 1.0)]
     pub(crate) development_time_scale: f64,
+    /// Development: no limit of the destination is kept, and so many imports of an account may be on their way at once,
+    /// which is also how many a crash can repeat. For measuring Ferry itself.
+    #[arg(long, value_name = "IMPORTS", value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    pub(crate) development_unlimited: Option<u16>,
     #[command(flatten)]
     pub(crate) secrets: SecretArgs,
     #[command(flatten)]
@@ -95,6 +101,8 @@ impl Service {
 }
 
 pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<()> {
+    #[cfg(debug_assertions)]
+    crate::failpoint::arm()?;
     let addr_out = args.addr_out.clone();
     let keys = keys::config(&args.keys_dir)?;
     let service = start(args, &keys).await?;
@@ -126,6 +134,7 @@ fn write_whole(path: &Path, text: &str) -> anyhow::Result<()> {
 pub(crate) async fn start(args: ServeArgs, keys: &VaultConfig) -> anyhow::Result<Service> {
     let tls = args.listen.tls().await?;
     let scale = time_scale(&args)?;
+    let account_limits = account_limits(&args)?;
     let egress = Egress::new(egress_config(&args)?)?;
     let secrets = args.secrets.stores(&egress)?;
     let vault = Vault::open(keys).context("the keys cannot be opened")?;
@@ -140,8 +149,10 @@ pub(crate) async fn start(args: ServeArgs, keys: &VaultConfig) -> anyhow::Result
         .await
         .with_context(|| format!("{listen} cannot be listened on; choose another with --listen"))?;
     let addr = listener.local_addr()?;
+    let lanes = Arc::new(Lanes::new(store.clone(), scale).limited_by(account_limits));
     let control = Control::new(ControlParts {
         store: store.clone(),
+        lanes: Arc::clone(&lanes),
         vault: vault.clone(),
         egress: egress.clone(),
         secrets: secrets.clone(),
@@ -158,7 +169,7 @@ pub(crate) async fn start(args: ServeArgs, keys: &VaultConfig) -> anyhow::Result
         segments_root: args.segments_dir,
         data_dir: args.data_dir,
         clock,
-        scale,
+        lanes,
         worker: uuid::Uuid::new_v4().to_string(),
     })
     .await
@@ -206,6 +217,14 @@ fn time_scale(args: &ServeArgs) -> anyhow::Result<TimeScale> {
     Ok(scale)
 }
 
+fn account_limits(args: &ServeArgs) -> anyhow::Result<AccountLimits> {
+    let Some(imports) = args.development_unlimited else { return Ok(AccountLimits::Documented) };
+    if args.development_destination.is_empty() {
+        bail!("--development-unlimited keeps no limit of a destination; it needs --development-destination");
+    }
+    Ok(AccountLimits::Lifted { unanswered_imports: imports.into() })
+}
+
 /// With a development destination there is no other one.
 fn egress_config(args: &ServeArgs) -> anyhow::Result<EgressConfig> {
     let mut config = EgressConfig { name_servers: args.name_server.clone(), ..EgressConfig::default() };
@@ -217,14 +236,52 @@ fn egress_config(args: &ServeArgs) -> anyhow::Result<EgressConfig> {
     }
     for text in &args.development_destination {
         let mut parts = text.splitn(3, '=');
-        let (Some(host), Some(addr), Some(ca_file)) = (parts.next(), parts.next(), parts.next()) else {
-            bail!("`{text}` is not HOST=ADDRESS=CA_FILE");
+        let (Some(host), Some(addr)) = (parts.next(), parts.next()) else {
+            bail!("`{text}` is neither HOST=ADDRESS=CA_FILE nor HOST=ADDRESS");
         };
+        let read = |file| std::fs::read_to_string(file).with_context(|| format!("{file} cannot be read"));
         config.development.push(DevelopmentDestination {
             host: HostName::parse(host).with_context(|| format!("`{host}`"))?,
             addr: addr.parse().with_context(|| format!("`{addr}` is no address"))?,
-            ca_pem: std::fs::read_to_string(ca_file).with_context(|| format!("{ca_file} cannot be read"))?,
+            ca_pem: parts.next().map(read).transpose()?,
         });
     }
     Ok(config)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Only {
+        #[command(flatten)]
+        args: ServeArgs,
+    }
+
+    fn parse(more: &[&str]) -> ServeArgs {
+        let needed = ["--data-dir=d", "--keys-dir=k", "--segments-dir=s", "--issuer=i", "--audience=a", "--jwks=j"];
+        let all = ["ferry"].iter().chain(&needed).chain(more);
+        Only::try_parse_from(all).expect("the arguments are good").args
+    }
+
+    #[test]
+    fn what_spares_a_real_destination_is_lifted_for_a_development_one_alone() {
+        let lifted = ["--development-unlimited=8", "--development-destination=a.test=127.0.0.1:1"];
+        let limits = account_limits(&parse(&lifted)).expect("the destination is a development one");
+        assert_eq!(limits, AccountLimits::Lifted { unanswered_imports: 8 });
+        assert!(account_limits(&parse(&lifted[..1])).is_err());
+        assert!(time_scale(&parse(&["--development-time-scale=2"])).is_err());
+        let usual = account_limits(&parse(&[])).expect("nothing is asked for");
+        assert_eq!(usual, AccountLimits::Documented);
+    }
+
+    #[test]
+    fn a_development_destination_without_an_authority_is_plain() {
+        let config = egress_config(&parse(&["--development-destination=a.test=127.0.0.1:1"])).expect("it is one");
+        assert!(config.development[0].ca_pem.is_none() && config.allowed_suffixes.is_empty());
+        let refused = egress_config(&parse(&["--development-destination=a.test=127.0.0.1:1=/no/such/file"]));
+        assert!(refused.is_err(), "an authority that cannot be read does not mean that there is none");
+    }
 }

@@ -1,74 +1,194 @@
-//! The end of a run: the account is made from the recorded batches, not from what this process remembers, and the rows
-//! that the destination refused are written to their sealed file.
+//! The end of a run, or of this part of it: the account is made from the recorded batches, not from what this process
+//! remembers, and with it the rows that the destination refused and the next state of the export.
 //!
-//! The file is written before the end is recorded; a crash in between writes it again.
+//! Both files are written before the end is recorded; a crash in between writes them again, the same.
 
-use super::RunContext;
+use super::account;
+use super::files::RunFiles;
 use super::plan::{Adopted, blocking};
 use crate::context::Context;
 use crate::failure::{self, Stop};
-use ferry_domain::{Counts, Culprit, Reason, RunError, RunState, Severity};
+use ferry_domain::{Connection, Counts, Culprit, Export, Reason, Run, RunError, RunState, Severity};
 use ferry_segments::layout::RunFile;
-use ferry_segments::{PlanReader, RejectedRow, RejectedWriter, Stage};
-use ferry_store::{BatchRecord, BatchState, Lease, PlanRecord};
+use ferry_segments::{
+    FoldSpec, Outcome, Outcomes, Place, PlanError, PlanReader, RejectedRow, RejectedWriter, Stage, fold,
+};
+use ferry_store::{BatchRecord, ExportState, Lease, StateAdvance};
 use std::sync::Arc;
 
-/// Ends a run that did not come to its work, this time. An earlier process may have sent some of its plan: that is in
-/// the recorded batches, and what has no answer yet is unknown.
-pub(super) async fn without_work(
-    shared: &Arc<Context>,
-    lease: &Lease,
-    planned: Option<&PlanRecord>,
-    stop: Stop,
-) -> Result<RunState, Stop> {
-    let (state, error) = ending(stop)?;
-    let mut counts = shared.store.run_counts(lease).await?;
-    if let Some(plan) = planned {
-        counts = account(counts, plan.planned, &shared.store.batches(lease).await?);
-    }
-    note_attention(shared, lease, error.as_ref()).await?;
-    shared.store.run_finish(lease, state, error, counts, shared.now()).await?;
-    Ok(state)
+/// What the end of a run needs: no destination, no secret.
+pub(super) struct Ending {
+    pub(super) shared: Arc<Context>,
+    pub(super) lease: Lease,
+    pub(super) run: Run,
+    pub(super) export: Export,
+    pub(super) connection: Connection,
+    pub(super) files: RunFiles,
+    pub(super) full_resync: bool,
 }
 
-/// Ends a dry run: planned, nothing sent.
-pub(super) async fn planned_only(context: &Arc<RunContext>, plan: &Adopted) -> Result<RunState, Stop> {
-    let shared = &context.shared;
-    shared.store.run_finish(&context.lease, RunState::Succeeded, None, plan.counts, shared.now()).await?;
-    Ok(RunState::Succeeded)
-}
-
-/// Ends a run that has sent, or could have.
-pub(super) async fn after_work(
-    context: &Arc<RunContext>,
-    plan: &Adopted,
-    stopped: Option<Stop>,
-) -> Result<RunState, Stop> {
-    let shared = &context.shared;
-    let (mut state, mut error) = match stopped {
-        None => (RunState::Succeeded, None),
-        Some(stop) => ending(stop)?,
-    };
-    let batches = shared.store.batches(&context.lease).await?;
-    let counts = account(plan.counts, plan.record.planned, &batches);
-    if state == RunState::Succeeded && counts.unknown > 0 {
-        state = RunState::Failed;
-        error = Some(outcome_unknown(counts.unknown));
-    }
-    write_refused(context, batches).await?;
-    note_attention(shared, &context.lease, error.as_ref()).await?;
-    shared.store.run_finish(&context.lease, state, error, counts, shared.now()).await?;
-    Ok(state)
-}
-
-/// Where every further run would end the same way until somebody mends the connection, the connection says so.
-async fn note_attention(shared: &Arc<Context>, lease: &Lease, error: Option<&RunError>) -> Result<(), Stop> {
-    let Some(error) = error.filter(|error| error.severity == Severity::Permanent) else { return Ok(()) };
-    match error.reason {
-        Reason::CredentialsRefused | Reason::AccountLapsed | Reason::SecretUnavailable => {
-            Ok(shared.store.connection_attention(lease, error.reason, shared.now()).await?)
+impl Ending {
+    /// Ends the run, or sets it aside where somebody can help it on. `plan` is what it was to carry out, if it came to
+    /// that: an earlier process may have sent some of it, and what has no answer yet is unknown.
+    pub(super) async fn come_to(&self, plan: Option<&Adopted>, stop: Option<Stop>) -> Result<RunState, Stop> {
+        if let (Some(_), Some(stop)) = (plan, &stop)
+            && let Some(pause) = failure::pause(stop, self.shared.now())
+            && self.shared.store.run_state(&self.lease).await? == RunState::Processing
+        {
+            return Ok(self.shared.store.run_pause(&self.lease, pause, self.shared.now()).await?.state);
         }
-        _ => Ok(()),
+        let (mut state, mut error) = match stop {
+            None => (RunState::Succeeded, None),
+            Some(stop) => ending(stop)?,
+        };
+        let (counts, advance) = match plan {
+            Some(plan) => self.account(plan).await?,
+            None => (self.shared.store.run_counts(&self.lease).await?, Advance::Nothing),
+        };
+        let advance = match advance {
+            Advance::Nothing => None,
+            Advance::To(advance) => Some(advance),
+            Advance::Lost if state == RunState::Succeeded => {
+                (state, error) = ending(failure::internal(
+                    "the plan of this run can no longer be read; everybody in its account has the right outcome, and the \
+                     next run sends everybody again",
+                ))?;
+                None
+            }
+            Advance::Lost => None,
+        };
+        if state == RunState::Succeeded && counts.unknown + counts.removals_unknown > 0 {
+            state = RunState::Failed;
+            error = Some(outcome_unknown(counts.unknown + counts.removals_unknown));
+        }
+        ferry_domain::failpoint!("state-folded");
+        self.note_attention(error.as_ref()).await?;
+        let next = advance.as_ref().map(|advance| advance.next.clone());
+        let ended = self.shared.store.run_finish(&self.lease, state, error, counts, advance, self.shared.now()).await?;
+        ferry_domain::failpoint!("run-ended");
+        if let Some(last) = next {
+            self.remove_states_before(&last);
+        }
+        Ok(ended.state)
+    }
+
+    /// Ends a dry run: planned, nothing sent.
+    pub(super) async fn come_to_a_plan(&self, plan: &Adopted) -> Result<RunState, Stop> {
+        let (store, now) = (&self.shared.store, self.shared.now());
+        store.run_finish(&self.lease, RunState::Succeeded, None, plan.counts, None, now).await?;
+        Ok(RunState::Succeeded)
+    }
+
+    async fn account(&self, plan: &Adopted) -> Result<(Counts, Advance), Stop> {
+        let batches = self.shared.store.batches(&self.lease).await?;
+        let mut outcomes = account::outcomes(&plan.record, &batches);
+        let counts = account::account(plan.counts, &plan.record, &outcomes);
+        let left = |ordinal| outcomes.get(ordinal) != Outcome::NotSent;
+        if !(0..outcomes.rows()).any(left) {
+            return Ok((counts, Advance::Nothing));
+        }
+        account::let_whole_requests_be_due(&mut outcomes, &batches);
+        let written = self.write_refused(batches).await?;
+        ferry_domain::failpoint!("refused-written");
+        let advance = if written { self.fold(plan, outcomes).await? } else { Advance::Lost };
+        if matches!(advance, Advance::Lost) {
+            let (generation, list) = (plan.record.connection_generation, plan.record.list);
+            self.shared.store.state_distrust(&self.lease, generation, list).await?;
+        }
+        Ok((counts, advance))
+    }
+
+    /// Where every further run would end the same way until somebody mends the connection, the connection says so.
+    async fn note_attention(&self, error: Option<&RunError>) -> Result<(), Stop> {
+        let Some(error) = error.filter(|error| error.severity == Severity::Permanent) else { return Ok(()) };
+        match error.reason {
+            Reason::CredentialsRefused | Reason::AccountLapsed | Reason::SecretUnavailable => {
+                Ok(self.shared.store.connection_attention(&self.lease, error.reason, self.shared.now()).await?)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes the next state of the export. The plan says which account and list it is of: the connection may have moved
+    /// on since.
+    async fn fold(&self, plan: &Adopted, outcomes: Outcomes) -> Result<Advance, Stop> {
+        let record = &plan.record;
+        let (generation, list) = (record.connection_generation, record.list);
+        let base = self.shared.store.export_state(&self.lease, generation, list).await?;
+        let mut next = ExportState {
+            export_uid: self.export.uid.clone(),
+            connection_uid: self.connection.uid.clone(),
+            connection_generation: generation,
+            list,
+            number: base.as_ref().map_or(0, |base| base.number) + 1,
+            digest: [0; 32],
+            rows: 0,
+            members: 0,
+            untrusted: false,
+            run: self.run.id().clone(),
+        };
+        let begun = self.run.start_time.unwrap_or(self.run.create_time);
+        let spec = FoldSpec {
+            base: base.as_ref().map(|base| self.files.state(base)),
+            plan: self.files.of_run(RunFile::Plan),
+            planned: record.planned,
+            to: self.files.state_place(&next),
+            now_ms: begun.as_millis(),
+        };
+        let folded = match blocking(move || fold(&spec, &outcomes)).await? {
+            Ok(folded) => folded,
+            Err(error) => return unfolded(&error).map(|()| Advance::Lost),
+        };
+        (next.digest, next.rows, next.members) = (folded.digest, folded.rows, folded.members);
+        Ok(Advance::To(StateAdvance { base: base.map(|base| base.mark()), next }))
+    }
+
+    /// What a run that plans now may still be reading is the last state and the one before it; what came before those is
+    /// of no use to anybody.
+    fn remove_states_before(&self, last: &ExportState) {
+        let Some(number) = last.number.checked_sub(2).filter(|number| *number > 0) else { return };
+        let place = self.files.state_place(&ExportState { number, ..last.clone() });
+        if let Err(error) = std::fs::remove_file(&place.path) {
+            tracing::warn!(%error, "an old state of an export could not be removed; it stays sealed where it is");
+        }
+    }
+
+    /// Writes the refused rows with their addresses, read from the plan, into the run's sealed file. False if the plan
+    /// cannot be read any more.
+    async fn write_refused(&self, batches: Vec<BatchRecord>) -> Result<bool, Stop> {
+        let batches: Vec<BatchRecord> = batches.into_iter().filter(|batch| !batch.refused.is_empty()).collect();
+        if batches.is_empty() {
+            return Ok(true);
+        }
+        let (plan, refused) = (self.files.of_run(RunFile::Plan), self.files.of_run(RunFile::Refused));
+        let written = match blocking(move || copy_refused(&plan, &refused, &batches)).await? {
+            Ok(()) => true,
+            Err(error) => unfolded(&error).map(|()| false)?,
+        };
+        Ok(written)
+    }
+}
+
+/// What the end of a run makes of the export's state.
+enum Advance {
+    /// Nothing was sent.
+    Nothing,
+    /// The next one.
+    To(StateAdvance),
+    /// What was sent cannot be brought into it any more.
+    Lost,
+}
+
+/// A file that does not open will not open the next time either, so the run ends without it. Anything else may pass: the
+/// run is brought to its end later.
+fn unfolded(error: &PlanError) -> Result<(), Stop> {
+    tracing::error!(%error, "the state of an export could not be written, or the refused rows of its run");
+    match error {
+        PlanError::Sealed(_) => Ok(()),
+        PlanError::Io { cause, .. } if cause.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        PlanError::Io { .. } => {
+            Err(failure::internal("the files of this run could not be written; check the disk of the service"))
+        }
     }
 }
 
@@ -76,7 +196,8 @@ fn ending(stop: Stop) -> Result<(RunState, Option<RunError>), Stop> {
     match stop {
         Stop::Ended(state, error) => Ok((state, Some(error))),
         Stop::Cancelled => Ok((RunState::Cancelled, None)),
-        Stop::Shutdown | Stop::Fenced => Err(stop),
+        Stop::LongWait { .. } => Ok((RunState::Failed, Some(failure::too_long_to_wait()))),
+        Stop::Shutdown | Stop::Fenced | Stop::Unsealed => Err(stop),
     }
 }
 
@@ -89,52 +210,9 @@ fn outcome_unknown(rows: u64) -> RunError {
     }
 }
 
-/// Every planned row in one bucket: by the record of the batch that carried it last, or not sent.
-fn account(begin: Counts, planned: u64, batches: &[BatchRecord]) -> Counts {
-    let mut counts = Counts { confirmed: 0, refused: 0, unknown: 0, not_sent: 0, queued: 0, ..begin };
-    for batch in batches {
-        let rows = u64::from(batch.rows) - batch.removed.len() as u64;
-        let refused = batch.refused.len() as u64;
-        match batch.state {
-            BatchState::Settled => {
-                counts.refused += refused;
-                counts.confirmed += rows - refused;
-            }
-            // The rest of a split batch is its child's, or, if that was never begun, among the rows not sent.
-            BatchState::Split => counts.refused += refused,
-            BatchState::Queued | BatchState::Intended | BatchState::Unknown => counts.unknown += rows,
-            BatchState::Due if batch.may_have_arrived => counts.unknown += rows,
-            BatchState::Due => {}
-        }
-    }
-    counts.not_sent = planned - counts.confirmed - counts.refused - counts.unknown;
-    counts
-}
-
-/// Writes the refused rows with their addresses, read from the plan, into the run's sealed file.
-async fn write_refused(context: &Arc<RunContext>, batches: Vec<BatchRecord>) -> Result<(), Stop> {
-    let batches: Vec<BatchRecord> = batches.into_iter().filter(|batch| !batch.refused.is_empty()).collect();
-    if batches.is_empty() {
-        return Ok(());
-    }
-    let plan = (context.file_path(RunFile::Plan), context.file_key(), context.file_aad(RunFile::Plan));
-    let refused = (context.file_path(RunFile::Refused), context.file_key(), context.file_aad(RunFile::Refused));
-    let written = blocking(move || copy_refused(&plan, &refused, &batches)).await?;
-    written.map_err(|error| {
-        tracing::error!(%error, "the refused rows of a run could not be written");
-        failure::internal("the refused rows of this run could not be written; check the disk of the service")
-    })
-}
-
-type SealedFile = (std::path::PathBuf, ferry_segments::FileKey, Vec<u8>);
-
-fn copy_refused(
-    plan: &SealedFile,
-    refused: &SealedFile,
-    batches: &[BatchRecord],
-) -> Result<(), ferry_segments::PlanError> {
-    let mut reader = PlanReader::open(&plan.0, &plan.1, &plan.2)?;
-    let mut writer = RejectedWriter::create(&refused.0, &refused.1, &refused.2)?;
+fn copy_refused(plan: &Place, refused: &Place, batches: &[BatchRecord]) -> Result<(), PlanError> {
+    let mut reader = PlanReader::open(&plan.path, &plan.key, &plan.aad)?;
+    let mut writer = RejectedWriter::create(&refused.path, &refused.key, &refused.aad)?;
     for batch in batches {
         reader.seek(batch.first)?;
         let rows = reader.read(batch.rows as usize)?;
@@ -146,63 +224,10 @@ fn copy_refused(
                 line: None,
                 stage: Stage::Refused,
                 reason: row.reason.clone(),
+                destination_reason: None,
                 email,
             })?;
         }
     }
     writer.finish()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use ferry_store::RefusedRow;
-
-    fn batch(seq: u32, rows: u32, state: BatchState, refused: &[u32], removed: &[u32]) -> BatchRecord {
-        let refused = refused.iter().map(|offset| RefusedRow { offset: *offset, reason: "R".to_owned() }).collect();
-        BatchRecord {
-            seq,
-            parent: None,
-            first: 0,
-            rows,
-            removed: removed.to_vec(),
-            state,
-            attempts: 1,
-            may_have_arrived: false,
-            remote_id: None,
-            sent_time: None,
-            refused,
-            confirmed: 0,
-        }
-    }
-
-    #[test]
-    fn every_planned_row_is_in_one_bucket() {
-        let begin = Counts { members: 1_010, rejected: 7, twins: 3, not_sent: 1_000, ..Counts::default() };
-        let batches = [
-            batch(0, 250, BatchState::Settled, &[1, 2], &[]),
-            batch(1, 250, BatchState::Split, &[5], &[]),
-            batch(4, 250, BatchState::Settled, &[], &[5]),
-            batch(2, 250, BatchState::Intended, &[], &[]),
-        ];
-        let counts = account(begin, 1_000, &batches);
-        assert_eq!((counts.confirmed, counts.refused, counts.unknown, counts.not_sent), (497, 3, 250, 250));
-        assert!(counts.add_up());
-    }
-
-    #[test]
-    fn a_batch_that_is_due_again_after_a_lost_answer_is_unknown() {
-        let begin = Counts { members: 500, not_sent: 500, ..Counts::default() };
-        let lost = BatchRecord { may_have_arrived: true, ..batch(0, 250, BatchState::Due, &[], &[]) };
-        let counts = account(begin, 500, &[lost, batch(1, 250, BatchState::Due, &[], &[])]);
-        assert_eq!((counts.unknown, counts.not_sent), (250, 250));
-    }
-
-    #[test]
-    fn a_split_batch_without_its_child_is_not_lost() {
-        let begin = Counts { members: 250, not_sent: 250, ..Counts::default() };
-        let counts = account(begin, 250, &[batch(0, 250, BatchState::Split, &[5, 6], &[])]);
-        assert_eq!((counts.refused, counts.not_sent), (2, 248));
-        assert!(counts.add_up());
-    }
 }

@@ -1,135 +1,221 @@
 //! One run, from the claim to its end.
 //!
 //! ```text
-//! claimed ─▶ plan (read, normalise, write, adopt) ─▶ work (send, settle) ─▶ finish (account, refused rows)
-//!             └ already adopted: verify its digest ─┘
+//! claimed ─▶ plan (read, compare, write, adopt) ─▶ work (send, settle) ─▶ finish (account, refused rows, state)
+//!             │ already adopted: verify its digest ─┘        │
+//!             └─▶ held: waits for an approval                └─▶ paused: waits for a key, or for a time
 //! ```
 //!
 //! After a crash the next claim comes in at the same place: without an adopted plan the run reads again (nothing was
 //! sent), with one it goes on with the recorded batches.
 
+mod account;
+mod caution;
+mod deferred;
+mod destination;
+mod doubt;
 mod feed;
+mod files;
 mod finish;
+mod guard;
 mod plan;
+mod reading;
 mod recover;
 mod retry;
 mod secret;
 mod send;
 mod settle;
+mod time;
 mod work;
 
 use crate::context::Context;
 use crate::failure::{self, Stop};
-use crate::lane::Lane;
+use doubt::KeyDoubt;
 use ferry_destinations::activecampaign::ActiveCampaign;
-use ferry_domain::{Connection, Culprit, Export, Reason, Run, RunState, Severity};
+use ferry_domain::{Culprit, Export, Reason, RunState, Severity, Timestamp};
 use ferry_egress::HostName;
+use ferry_lanes::{Lane, Recovering};
 use ferry_segments::FileKey;
 use ferry_segments::layout::RunFile;
-use ferry_store::{Claimed, Lease, PlanRecord};
-use ferry_vault::{KeyId, Purpose};
+use ferry_store::{Claimed, Lease, LeaseError, NamedPlan, PlanRecord, Store, StoredSecret};
+use files::RunFiles;
+use finish::Ending;
+use plan::Adopted;
+use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
-use zeroize::Zeroizing;
+
+/// How long a run that could not be brought to its end rests.
+const AGAIN: Duration = Duration::from_secs(10);
 
 /// What all parts of one run share.
-pub(crate) struct RunContext {
-    shared: Arc<Context>,
-    lease: Lease,
-    run: Run,
-    export: Export,
-    connection: Connection,
+struct RunContext {
+    ending: Ending,
     destination: ActiveCampaign,
-    lane: Arc<Lane>,
-    identity_key: Zeroizing<[u8; 32]>,
-    file_key: Zeroizing<[u8; 32]>,
+    lane: Lane,
+    /// Held until it is known whom an earlier process left on the way to the account.
+    recovering: Option<Recovering>,
+    key_doubt: KeyDoubt,
     /// Cancelled when nothing more may be sent.
     stop_sending: CancellationToken,
+    /// Cancelled when no result is waited for any more.
+    stop_asking: CancellationToken,
+}
+
+impl Deref for RunContext {
+    type Target = Ending;
+
+    fn deref(&self) -> &Ending {
+        &self.ending
+    }
 }
 
 impl RunContext {
     fn file_path(&self, file: RunFile) -> PathBuf {
-        file.path(&self.shared.data_dir, self.lease.run().tenant.as_str(), self.lease.run().run.as_str())
+        self.files.of_run(file).path
     }
 
     fn file_aad(&self, file: RunFile) -> Vec<u8> {
-        let run = self.lease.run();
-        file.aad(run.tenant.as_str(), &self.connection.uid, run.run.as_str())
+        self.files.of_run(file).aad
     }
 
     fn file_key(&self) -> FileKey {
-        FileKey::new(*self.file_key)
+        self.files.of_run(RunFile::Plan).key
     }
 
-    fn run_label(&self) -> &str {
-        self.lease.run().run.as_str()
+    /// The destination asks to be left alone for `wait` (its own time). A run does not sit a long one out.
+    async fn keep_away(&self, wait: Duration) -> Result<(), Stop> {
+        let now = self.shared.now();
+        self.lane.asked_to_wait(wait, now).await?;
+        not_for_long(&self.lane, now)
     }
 }
 
 /// Carries a claimed run to its end, or to the stop of this process.
-pub(crate) async fn carry_out(shared: Arc<Context>, claimed: Claimed) {
+pub(crate) async fn carry_out(shared: Arc<Context>, claimed: Claimed, recovering: Option<Recovering>) {
     let name = claimed.lease.run().to_string();
     tracing::info!(run = %name, epoch = claimed.lease.epoch(), "run claimed");
-    let lease = claimed.lease.clone();
-    let planned = claimed.plan.clone();
-    let outcome = match prepare(&shared, claimed).await {
-        Ok(context) => through(Arc::new(context), planned).await,
-        Err(stop) => finish::without_work(&shared, &lease, planned.as_ref(), stop).await,
-    };
-    match outcome {
-        Ok(state) => tracing::info!(run = %name, state = state.as_str(), "run ended"),
+    ferry_domain::failpoint!("run-claimed");
+    let (store, shutdown, lease) = (shared.store.clone(), shared.shutdown.clone(), claimed.lease.clone());
+    match go(shared, claimed, recovering).await {
+        Ok(state) if state.is_terminal() => tracing::info!(run = %name, state = state.as_str(), "run ended"),
+        Ok(state) => tracing::info!(run = %name, state = state.as_str(), "run waits"),
         Err(Stop::Shutdown) => tracing::info!(run = %name, "run set aside until the next start"),
         Err(Stop::Fenced) => tracing::warn!(run = %name, "run was taken over by another owner"),
-        Err(stop) => tracing::error!(run = %name, ?stop, "the end of a run could not be recorded"),
+        Err(stop) => {
+            tracing::error!(run = %name, ?stop, "a run could not be brought to its end; trying again");
+            give_up(&store, &shutdown, &lease).await;
+        }
     }
 }
 
-/// Opens what the run needs: keys, the way to the account, its lane.
-async fn prepare(shared: &Arc<Context>, claimed: Claimed) -> Result<RunContext, Stop> {
-    let Claimed { lease, run, export, connection, secret, plan } = claimed;
-    if run.state == RunState::Cancelling && plan.is_none() {
-        // With a plan there may be batches to settle first; no new intent is granted meanwhile.
-        return Err(Stop::Cancelled);
+/// Gives a run back after a while, so that it is claimed again: the store, the disk or the keys may be there then.
+async fn give_up(store: &Store, shutdown: &CancellationToken, lease: &Lease) {
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = tokio::time::sleep(AGAIN) => {}
+        }
+        match store.run_release(lease).await {
+            Ok(()) | Err(LeaseError::Fenced) => return,
+            Err(LeaseError::Failed(error)) => tracing::error!(%error, "a run could not be given back; trying again"),
+        }
     }
-    let tenant = lease.run().tenant.as_str().to_owned();
-    let uid = connection.uid.clone();
-    let key = |purpose| KeyId::new(&tenant, &uid, purpose).map_err(vault_failure);
-    let file_id = key(Purpose::File)?;
-    let identity_id = KeyId::new(&tenant, "", Purpose::Identity).map_err(vault_failure)?;
-    let vault = &shared.vault;
-    let secret = secret::open(shared, &lease, &connection, secret).await?;
+}
+
+async fn go(shared: Arc<Context>, claimed: Claimed, recovering: Option<Recovering>) -> Result<RunState, Stop> {
+    let Claimed { lease, run, export, connection, secret, plan, full_resync, plan_of } = claimed;
+    let export = as_planned(export, plan.as_ref().or(plan_of.as_ref().map(|named| &named.record)));
+    let carries_out = run.plan_of.clone();
+    let counts = run.counts;
+    let files = match RunFiles::open(&shared, &lease, &connection, carries_out) {
+        Ok(files) => files,
+        // What it has sent cannot be brought into the state without its key, so it waits for the key store.
+        Err(_) if plan.is_some() => return Err(Stop::Unsealed),
+        Err(stop) => return without_files(&shared, &lease, stop).await,
+    };
+    // What the old account has queued is not asked of the new one.
+    let moved = plan.as_ref().is_some_and(|plan| plan.connection_generation != connection.generation);
+    let nothing_to_settle = plan.is_none() || moved;
+    let ending = Ending { shared, lease, run, export, connection, files, full_resync };
+    let adopted = plan.map(|record| Adopted { record, counts });
+    if ending.run.state == RunState::Cancelling && nothing_to_settle {
+        return ending.come_to(adopted.as_ref(), Some(Stop::Cancelled)).await;
+    }
+    match reach(&ending, secret).await {
+        Ok((destination, lane)) => {
+            let stop_sending = ending.shared.shutdown.child_token();
+            let key_doubt = KeyDoubt::default();
+            let stop_asking = CancellationToken::new();
+            let context = RunContext { ending, destination, lane, recovering, key_doubt, stop_sending, stop_asking };
+            let context = Arc::new(context);
+            through(context, adopted, plan_of).await
+        }
+        Err(stop) => ending.come_to(adopted.as_ref(), Some(stop)).await,
+    }
+}
+
+/// The export as it was when the plan was made: a run that was held, paused or killed meanwhile sends what it planned,
+/// to where it planned it, whatever the export says by now.
+fn as_planned(export: Export, plan: Option<&PlanRecord>) -> Export {
+    let Some(plan) = plan else { return export };
+    Export {
+        settings: plan.settings.clone().unwrap_or(export.settings),
+        leave_policy: plan.leave_policy.clone().unwrap_or(export.leave_policy),
+        ..export
+    }
+}
+
+/// A run that cannot even open its files has sent nothing.
+async fn without_files(shared: &Context, lease: &Lease, stop: Stop) -> Result<RunState, Stop> {
+    let Stop::Ended(state, error) = stop else { return Err(stop) };
+    let counts = shared.store.run_counts(lease).await?;
+    shared.store.run_finish(lease, state, Some(error), counts, None, shared.now()).await?;
+    Ok(state)
+}
+
+/// The way to the account: its key, and its lane.
+async fn reach(ending: &Ending, secret: StoredSecret) -> Result<(ActiveCampaign, Lane), Stop> {
+    let (shared, connection) = (&ending.shared, &ending.connection);
+    let secret = secret::open(shared, &ending.lease, connection, secret).await?;
     let host = HostName::parse(&connection.host).map_err(|_| not_allowed())?;
     let destination = ActiveCampaign::new(&shared.egress, &host, secret).map_err(|_| not_allowed())?;
-    let lane = shared.lanes.lane(&connection.host, shared.now()).await?;
-    Ok(RunContext {
-        identity_key: vault.data_key(&identity_id).map_err(vault_failure)?,
-        file_key: vault.data_key(&file_id).map_err(vault_failure)?,
-        stop_sending: shared.shutdown.child_token(),
-        shared: Arc::clone(shared),
-        lease,
-        run,
-        export,
-        connection,
-        destination,
-        lane,
-    })
+    let now = shared.now();
+    let lane = shared.lanes.lane(&connection.host, now).await?;
+    not_for_long(&lane, now)?;
+    Ok((destination, lane))
 }
 
-async fn through(context: Arc<RunContext>, planned: Option<PlanRecord>) -> Result<RunState, Stop> {
-    let plan = match planned.clone() {
-        Some(plan) => plan::reopen(&context, plan).await,
-        None => plan::make(&context).await,
+async fn through(
+    context: Arc<RunContext>,
+    adopted: Option<Adopted>,
+    named: Option<NamedPlan>,
+) -> Result<RunState, Stop> {
+    let planned = match (&adopted, named) {
+        (Some(adopted), _) => plan::reopen(&context, adopted.record.clone()).await.map(Some),
+        (None, Some(named)) => plan::take_over(&context, named).await,
+        (None, None) => plan::make(&context).await,
     };
-    let plan = match plan {
-        Ok(plan) => plan,
-        Err(stop) => return finish::without_work(&context.shared, &context.lease, planned.as_ref(), stop).await,
+    let plan = match planned {
+        Ok(Some(plan)) => plan,
+        Ok(None) => return Ok(RunState::AwaitingApproval),
+        Err(stop) => return context.come_to(adopted.as_ref(), Some(stop)).await,
     };
     if context.run.dry_run {
-        return finish::planned_only(&context, &plan).await;
+        return context.come_to_a_plan(&plan).await;
     }
-    let stopped = work::work(&context, &plan).await?;
-    finish::after_work(&context, &plan, stopped).await
+    let mut stopped = work::work(&context, &plan).await?;
+    if stopped.is_none() && !plan.record.batch_rows.is_empty() {
+        stopped = destination::list_deleted(&context).await;
+    }
+    context.come_to(Some(&plan), stopped).await
+}
+
+/// Whether the account is to be left alone for longer than a run sits out.
+fn not_for_long(lane: &Lane, now: Timestamp) -> Result<(), Stop> {
+    lane.long_hold(now).map_or(Ok(()), |until| Err(Stop::LongWait { until }))
 }
 
 fn vault_failure(error: ferry_vault::VaultError) -> Stop {

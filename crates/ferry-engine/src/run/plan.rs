@@ -4,25 +4,18 @@
 //! the next attempt replaces. After adoption the plan never changes: its digest is checked each time it is opened for a
 //! new owner.
 
-use super::RunContext;
+use super::reading::{self, Known};
+use super::{RunContext, destination, guard, time};
+use crate::disk;
 use crate::failure::{self, Stop};
-use crate::lane::Class;
-use ferry_destinations::activecampaign::{self, CallError, ContactField, ContactLayout};
-use ferry_domain::export::DestinationField;
-use ferry_domain::{Counts, Culprit, ExportSettings, Phase, Reason, Severity, Timestamp, limits};
+use ferry_domain::{Counts, ExportSettings, LeavePolicy, Phase, PlanSummary as Summary, RunState};
 use ferry_segments::layout::RunFile;
-use ferry_segments::{
-    Catalogue, PackLimits, PlanReader, PlanSummary, Row, SegmentEntry, SnapshotControl, SnapshotSpec, build_plan,
-};
-use ferry_store::PlanRecord;
+use ferry_segments::{PlanReader, PlanSummary};
+use ferry_store::{Adoption, NamedPlan, PlanRecord};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 /// Raised when the same values would be rendered to other bytes.
 const RENDERER_VERSION: u32 = 1;
-/// How long the destination usually needs after the last batch was queued.
-const SETTLING: Duration = Duration::from_secs(20);
 
 /// A plan that stands: its record and what the account begins with.
 pub(super) struct Adopted {
@@ -32,13 +25,14 @@ pub(super) struct Adopted {
 
 /// Opens a plan that was adopted earlier and checks that it is still the same.
 pub(super) async fn reopen(context: &Arc<RunContext>, record: PlanRecord) -> Result<Adopted, Stop> {
-    let (path, key, aad) = (context.file_path(RunFile::Plan), context.file_key(), context.file_aad(RunFile::Plan));
-    let digest = blocking(move || PlanReader::open(&path, &key, &aad)?.verify()).await?;
-    match digest {
-        Ok(found) if found == record.digest => {
-            let counts = context.run.counts;
-            Ok(Adopted { record, counts })
-        }
+    verify(context, &record).await?;
+    Ok(Adopted { record, counts: context.run.counts })
+}
+
+async fn verify(context: &Arc<RunContext>, record: &PlanRecord) -> Result<(), Stop> {
+    let place = context.files.of_run(RunFile::Plan);
+    match blocking(move || PlanReader::open(&place.path, &place.key, &place.aad)?.verify()).await? {
+        Ok(found) if found == record.digest => Ok(()),
         Ok(_) => {
             tracing::error!("a plan file is not the one that was adopted");
             Err(failure::internal("the plan of this run was changed on the disk; nothing more is sent, run it again"))
@@ -50,232 +44,166 @@ pub(super) async fn reopen(context: &Arc<RunContext>, record: PlanRecord) -> Res
     }
 }
 
-/// Reads the segments and writes the plan.
-pub(super) async fn make(context: &Arc<RunContext>) -> Result<Adopted, Stop> {
+/// Takes over the plan of a dry run. The store has just seen that it still stands. Nothing if a guard holds it.
+pub(super) async fn take_over(context: &Arc<RunContext>, named: NamedPlan) -> Result<Option<Adopted>, Stop> {
+    destination::check(context).await?;
+    verify(context, &named.record).await?;
+    let NamedPlan { record, counts, summary, held, .. } = named;
+    adopt(context, record, counts, summary, held).await
+}
+
+/// Reads the segments and writes the plan. Nothing if a guard holds it: then the run was given up, and waits for its
+/// approval.
+pub(super) async fn make(context: &Arc<RunContext>) -> Result<Option<Adopted>, Stop> {
     let shared = &context.shared;
     shared.store.run_phase(&context.lease, Phase::Reading, shared.now()).await?;
-    let segments = segments(context).await?;
-    check_destination(context).await?;
+    let segments = reading::segments(context).await?;
+    destination::check(context).await?;
     // The destination may have taken its time. Once the tenant is removed no file may be made any more.
     super::work::stop_asked(context).await?.map_or(Ok(()), Err)?;
-    let summary = read(context, segments).await?;
+    disk::room_to_plan(&shared.data_dir)?;
+    let ExportSettings::Activecampaign { list_id, .. } = context.export.settings;
+    let state = shared.store.export_state(&context.lease, context.connection.generation, list_id).await?;
+    let others = match context.export.leave_policy {
+        LeavePolicy::Unsubscribe => shared.store.other_states(&context.lease, list_id).await?,
+        // Only a list is shared; a field is the export's own.
+        LeavePolicy::Keep | LeavePolicy::SetField { .. } => Vec::new(),
+    };
+    let known = Known {
+        base: state.as_ref().map(|state| context.files.state(state)),
+        others: others.iter().map(|state| context.files.state_of_another(shared, state)).collect::<Result<_, _>>()?,
+    };
+    let distrust = state.as_ref().is_some_and(|state| state.untrusted);
+    let made = reading::read(context, segments, known, distrust).await?;
+    ferry_domain::failpoint!("plan-written");
+    warn(context, &made).await?;
+    let held = guard::held(&context.export, &made);
     let counts = Counts {
-        members: summary.members,
-        rejected: summary.rejected,
-        twins: summary.twins,
-        not_sent: summary.planned,
+        members: made.members,
+        rejected: made.rejected,
+        twins: made.twins,
+        excluded: made.excluded,
+        unchanged: made.unchanged,
+        not_sent: made.planned,
+        removals: made.removals,
+        removals_not_sent: made.removals,
         ..Counts::default()
     };
-    if summary.planned == 0 {
-        let warning = "no member of the segments can be sent; nothing was changed at the destination";
-        shared.store.run_warn(&context.lease, warning, shared.now()).await?;
-    }
+    let summary = Summary { adds: made.adds, changes: made.changes, removals: made.removals, refusals: made.excluded };
     let record = PlanRecord {
-        digest: summary.plan_digest,
-        planned: summary.planned,
-        batch_rows: summary.batch_rows,
-        fingerprints: summary.fingerprints,
+        digest: made.plan_digest,
+        planned: made.planned,
+        batch_rows: made.batch_rows,
+        removals: made.removals,
+        removal_batch_rows: made.removal_batch_rows,
+        fingerprints: made.fingerprints,
         connection_generation: context.connection.generation,
+        host: context.connection.host.clone(),
+        list: list_id,
+        state: state.map(|state| state.mark()),
         export_version: context.export.version,
+        settings: Some(context.export.settings.clone()),
+        leave_policy: Some(context.export.leave_policy.clone()),
         normaliser_version: ferry_segments::NORMALISER_VERSION,
         renderer_version: RENDERER_VERSION,
     };
-    let end = estimated_end(context, record.batch_rows.len());
-    shared.store.plan_adopt(&context.lease, record.clone(), counts, end, shared.now()).await?;
-    Ok(Adopted { record, counts })
+    adopt(context, record, counts, summary, held).await
 }
 
-/// 100 imports a minute, then the last batches settle.
-fn estimated_end(context: &RunContext, batches: usize) -> Timestamp {
-    let sending = Duration::from_secs_f64(batches as f64 * 60.0 / 100.0);
-    context.shared.now().plus(context.shared.scale.real(sending + SETTLING))
+async fn adopt(
+    context: &Arc<RunContext>,
+    record: PlanRecord,
+    counts: Counts,
+    summary: Summary,
+    held: Vec<String>,
+) -> Result<Option<Adopted>, Stop> {
+    let shared = &context.shared;
+    let estimated_end = time::estimated_end(context, &record);
+    let adoption = Adoption { record: record.clone(), summary, counts, estimated_end, held };
+    let run = shared.store.plan_adopt(&context.lease, adoption, shared.now()).await?;
+    ferry_domain::failpoint!("plan-adopted");
+    Ok((run.state != RunState::AwaitingApproval).then_some(Adopted { record, counts }))
 }
 
-async fn segments(context: &Arc<RunContext>) -> Result<Vec<SegmentEntry>, Stop> {
-    let root = context.shared.segments_root.clone();
-    let tenant = context.lease.run().tenant.as_str().to_owned();
-    let catalogue = blocking(move || Catalogue::load(&root, &tenant)).await?.map_err(|error| {
-        let message = format!("the catalogue of the tenant's segments cannot be read: {error}");
-        failure::failed(Reason::SegmentUnreadable, Culprit::User, Severity::Permanent, message)
-    })?;
-    context.export.segments.iter().map(|id| usable(&catalogue, id.as_str())).collect()
-}
-
-fn usable(catalogue: &Catalogue, id: &str) -> Result<SegmentEntry, Stop> {
-    let Some(entry) = catalogue.segment(id) else {
-        let message = format!("segment `{id}` is no longer in the tenant's catalogue");
-        return Err(failure::failed(Reason::SegmentNotFound, Culprit::User, Severity::Permanent, message));
-    };
-    match entry.state() {
-        ferry_segments::SegmentState::Active => Ok(entry.clone()),
-        ferry_segments::SegmentState::Inactive => Err(failure::skipped(
-            Reason::SegmentInactive,
-            Culprit::User,
-            format!("segment `{id}` is inactive; activate it or take it out of the export"),
-        )),
-        ferry_segments::SegmentState::Failed => Err(failure::skipped(
-            Reason::SegmentFailed,
-            Culprit::User,
-            format!("the last refresh of segment `{id}` failed; mend it, then run again"),
-        )),
+async fn warn(context: &Arc<RunContext>, made: &PlanSummary) -> Result<(), Stop> {
+    let shared = &context.shared;
+    for warning in warnings(made) {
+        shared.store.run_warn(&context.lease, &warning, shared.now()).await?;
     }
+    Ok(())
 }
 
-/// The list and the custom fields must exist before a million rows are read for them.
-async fn check_destination(context: &Arc<RunContext>) -> Result<(), Stop> {
-    let ExportSettings::Activecampaign { list_id, .. } = context.export.settings;
-    let list = ask(context, || context.destination.list(list_id)).await?;
-    if list.is_none() {
-        let message = format!("list {list_id} does not exist in the account; choose another with UpdateExport");
-        return Err(failure::failed(Reason::ListNotFound, Culprit::User, Severity::Permanent, message));
+/// What a plan has that whoever looks at its run may not expect. For people; it holds no personal data.
+fn warnings(made: &PlanSummary) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let PlanSummary { members, rejected, twins, excluded, .. } = made;
+    let nobody = made.planned + made.unchanged == 0;
+    if *members == 0 {
+        warnings.push("the segments are empty".to_owned());
+    } else if nobody && *excluded > 0 && *rejected == 0 {
+        warnings.push(
+            "nobody is sent: all members of the segments are kept from going by a rule, since Ferry has unsubscribed \
+             them or the destination has refused them before; ListRejectedProfiles tells which"
+                .to_owned(),
+        );
+    } else if nobody {
+        warnings.push(format!(
+            "nobody is sent: of {members} rows of the segments {rejected} cannot go as they are, {twins} repeat \
+             another one, and {excluded} are kept from going by a rule; ListRejectedProfiles tells why"
+        ));
     }
-    let wanted: Vec<u32> = context.export.field_mappings.iter().filter_map(|m| custom(m.destination_field)).collect();
-    if wanted.is_empty() {
-        return Ok(());
+    if made.held_elsewhere > 0 {
+        warnings.push(format!(
+            "{} people who left stay as they are: another export holds them on the list",
+            made.held_elsewhere
+        ));
     }
-    let fields = ask(context, || context.destination.fields()).await?;
-    match wanted.iter().find(|number| !fields.iter().any(|(id, _)| id == *number)) {
-        None => Ok(()),
-        Some(number) => {
-            let message = format!("custom field {number} does not exist in the account; map another with UpdateExport");
-            Err(failure::failed(Reason::FieldNotFound, Culprit::User, Severity::Permanent, message))
-        }
+    if made.refused_before > 0 {
+        warnings.push(format!(
+            "{} people who left stay as they are: the destination refused to change them not long ago; a run \
+             30 days after that asks again, and one with full_resync does so at once",
+            made.refused_before
+        ));
     }
-}
-
-fn custom(field: DestinationField) -> Option<u32> {
-    match field {
-        DestinationField::Custom(number) => Some(number),
-        DestinationField::Email
-        | DestinationField::FirstName
-        | DestinationField::LastName
-        | DestinationField::Phone => None,
-    }
-}
-
-/// Asks the destination something, by a slot of its lane, and again where that may help.
-async fn ask<T, F>(context: &Arc<RunContext>, question: impl Fn() -> F) -> Result<T, Stop>
-where
-    F: Future<Output = Result<T, CallError>>,
-{
-    let mut attempt = 0;
-    loop {
-        let slot = tokio::select! {
-            () = context.stop_sending.cancelled() => return Err(Stop::Shutdown),
-            slot = context.lane.slot(Class::Other, context.run_label()) => slot.ok_or(Stop::Shutdown)?,
-        };
-        // The wait for a slot may have been long: a run that was stopped meanwhile asks nothing more.
-        if let Some(stop) = super::work::stop_asked(context).await.unwrap_or_else(Some) {
-            slot.unused();
-            return Err(stop);
-        }
-        let answer = question().await;
-        slot.answered();
-        attempt += 1;
-        let error = match answer {
-            Ok(answer) => return Ok(answer),
-            Err(error) => error,
-        };
-        let keys_left = matches!(error, CallError::CredentialsRefused | CallError::Forbidden)
-            && attempt < super::retry::REFUSED_KEYS;
-        if !keys_left && (!error.is_retryable() || attempt >= super::retry::ATTEMPTS) {
-            return Err(failure::from_call(&error));
-        }
-        let wait = match &error {
-            CallError::RateLimited { retry_after: Some(wait) } => *wait,
-            _ => super::retry::backoff(attempt - 1, super::retry::random()),
-        };
-        tokio::select! {
-            () = context.stop_sending.cancelled() => return Err(Stop::Shutdown),
-            () = tokio::time::sleep(context.shared.scale.real(wait)) => {}
-        }
-    }
-}
-
-/// Reads all segments in a thread of its own. A cancelled run stops the reading, and so does one that was taken away: the
-/// removal of a tenant counts on it that no file is written half a second after (`ferry-control`, `tenant.rs`).
-async fn read(context: &Arc<RunContext>, segments: Vec<SegmentEntry>) -> Result<PlanSummary, Stop> {
-    let control = Arc::new(SnapshotControl::default());
-    let reading = tokio::task::spawn_blocking({
-        let (context, control) = (Arc::clone(context), Arc::clone(&control));
-        move || {
-            let layout = layout(&context);
-            let render = |row: &Row<'_>, out: &mut Vec<u8>| layout.render(row.email, row.values, out);
-            build_plan(spec(&context, segments), &render, &control)
-        }
-    });
-    tokio::pin!(reading);
-    let mut cancelled = None;
-    loop {
-        tokio::select! {
-            summary = &mut reading => {
-                if let Some(stop) = cancelled {
-                    return Err(stop);
-                }
-                let summary = summary.map_err(|error| {
-                    tracing::error!(%error, "reading the segments panicked");
-                    failure::internal("the segments of this run could not be read")
-                })?;
-                return summary.map_err(failure::from_snapshot);
-            }
-            () = context.stop_sending.cancelled(), if cancelled.is_none() => {
-                cancelled = Some(Stop::Shutdown);
-                control.cancelled.store(true, Ordering::Relaxed);
-            }
-            () = tokio::time::sleep(Duration::from_millis(250)), if cancelled.is_none() => {
-                if let Some(stop) = super::work::stop_asked(context).await.unwrap_or_else(Some) {
-                    cancelled = Some(stop);
-                    control.cancelled.store(true, Ordering::Relaxed);
-                }
-            }
-        }
-    }
-}
-
-fn layout(context: &RunContext) -> ContactLayout {
-    let ExportSettings::Activecampaign { list_id, .. } = context.export.settings;
-    let fields = values(context)
-        .filter_map(|mapping| match mapping.destination_field {
-            DestinationField::Email => None,
-            DestinationField::FirstName => Some(ContactField::FirstName),
-            DestinationField::LastName => Some(ContactField::LastName),
-            DestinationField::Phone => Some(ContactField::Phone),
-            DestinationField::Custom(number) => Some(ContactField::Custom(number)),
-        })
-        .collect();
-    ContactLayout::new(fields, list_id)
-}
-
-fn values(context: &RunContext) -> impl Iterator<Item = &ferry_domain::FieldMapping> {
-    context.export.field_mappings.iter().filter(|mapping| mapping.destination_field != DestinationField::Email)
-}
-
-fn spec(context: &RunContext, segments: Vec<SegmentEntry>) -> SnapshotSpec {
-    let ExportSettings::Activecampaign { exclude_automations, .. } = context.export.settings;
-    let email = context.export.field_mappings.iter().find(|m| m.destination_field == DestinationField::Email);
-    let overhead = activecampaign::envelope_bytes(exclude_automations);
-    SnapshotSpec {
-        segments,
-        email_column: email.map(|mapping| mapping.profile_column.clone()).unwrap_or_default(),
-        value_columns: values(context).map(|mapping| mapping.profile_column.clone()).collect(),
-        digest_key: *context.identity_key,
-        max_members: limits::PROFILES_PER_RUN,
-        pack: PackLimits {
-            max_rows: activecampaign::ROWS_PER_REQUEST,
-            max_bytes: activecampaign::BYTES_PER_REQUEST - overhead,
-        },
-        plan_path: context.file_path(RunFile::Plan),
-        rejected_path: context.file_path(RunFile::Rejected),
-        file_key: context.file_key(),
-        plan_aad: context.file_aad(RunFile::Plan),
-        rejected_aad: context.file_aad(RunFile::Rejected),
-    }
+    warnings
 }
 
 /// Runs file work off the async threads.
 pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Stop> {
     tokio::task::spawn_blocking(work).await.map_err(|error| {
-        tracing::error!(%error, "file work panicked");
+        tracing::error!(panicked = error.is_panic(), "file work ended badly");
         failure::internal("a file of this run could not be handled")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_that_sends_nobody_says_why() {
+        let members = PlanSummary { members: 3, ..PlanSummary::default() };
+        for (made, says) in [
+            (PlanSummary::default(), Some("the segments are empty")),
+            (PlanSummary { excluded: 2, twins: 1, ..members.clone() }, Some("kept from going by a rule")),
+            (PlanSummary { rejected: 2, twins: 1, ..members.clone() }, Some("2 cannot go as they are")),
+            (PlanSummary { rejected: 1, excluded: 2, ..members.clone() }, Some("1 cannot go as they are")),
+            (PlanSummary { excluded: 2, planned: 1, adds: 1, ..members.clone() }, None),
+            (PlanSummary { excluded: 2, unchanged: 1, ..members }, None),
+        ] {
+            let found = warnings(&made);
+            assert_eq!(found.len(), usize::from(says.is_some()), "{found:?}");
+            assert!(found.iter().all(|text| says.is_some_and(|says| text.contains(says))), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn who_stays_for_another_export_and_who_for_a_refusal_are_told_apart() {
+        let some = PlanSummary { members: 9, unchanged: 9, ..PlanSummary::default() };
+        let found = warnings(&PlanSummary { held_elsewhere: 4, refused_before: 5, ..some.clone() });
+        let [held, refused] = found.as_slice() else { panic!("{found:?}") };
+        assert!(held.starts_with("4 people") && held.contains("another export"), "{held}");
+        assert!(refused.starts_with("5 people") && refused.contains("refused"), "{refused}");
+        assert!(warnings(&some).is_empty());
+    }
 }

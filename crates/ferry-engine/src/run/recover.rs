@@ -5,7 +5,7 @@ use super::feed::{Feed, Job};
 use super::plan::Adopted;
 use super::settle::Unsettled;
 use crate::failure::Stop;
-use ferry_store::{BatchAfter, BatchKey, BatchRecord, BatchState, CountsDelta};
+use ferry_store::{BatchAfter, BatchKey, BatchRecord, BatchState, CountsDelta, PlanRecord};
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
@@ -19,7 +19,8 @@ pub(super) struct Recovered {
 
 pub(super) async fn recover(context: &Arc<RunContext>, plan: &Adopted) -> Result<Recovered, Stop> {
     let records = context.shared.store.batches(&context.lease).await?;
-    let planned = planned_batches(&plan.record.batch_rows);
+    ferry_domain::failpoint!("batches-read");
+    let planned = planned_batches(&plan.record);
     let recorded: HashSet<u32> = records.iter().map(|record| record.seq).collect();
     let repaired: HashSet<u32> = records.iter().filter_map(|record| record.parent).collect();
     let mut next_seq = u32::try_from(planned.len()).unwrap_or(u32::MAX);
@@ -28,7 +29,10 @@ pub(super) async fn recover(context: &Arc<RunContext>, plan: &Adopted) -> Result
     let mut left = Recovered { due: VecDeque::new(), fresh, unsettled: Vec::new(), next_seq };
     let mut feed = Feed::new(Arc::clone(context));
     for record in records {
-        take_up(context, &mut feed, &mut left, &repaired, record).await?;
+        take_up(context, &mut feed, &mut left, &repaired, plan.record.planned, record).await?;
+    }
+    if let Some(recovering) = &context.recovering {
+        recovering.done();
     }
     Ok(left)
 }
@@ -38,21 +42,27 @@ async fn take_up(
     feed: &mut Feed,
     left: &mut Recovered,
     repaired: &HashSet<u32>,
+    planned: u64,
     record: BatchRecord,
 ) -> Result<(), Stop> {
     let key = key(&record);
-    let job = Job { key, attempts: record.attempts };
+    let removal = record.first >= planned;
+    let may_have_arrived = record.may_have_arrived || record.state == BatchState::Intended;
+    // A crash is no failure of the destination, so the count of failed attempts begins anew.
+    let job = Job { key, attempts: 0, may_have_arrived, removal, people: None };
     match record.state {
+        BatchState::Due if record.may_have_arrived => left.due.push_back(feed.take_up(job).await?.0),
         BatchState::Due => left.due.push_back(job),
         BatchState::Intended => {
             // Nobody knows whether it arrived: it is unknown until this repeat settles it.
             let now = context.shared.now();
             let none = CountsDelta::default();
             context.shared.store.batch_record(&context.lease, record.seq, BatchAfter::Due, none, now).await?;
-            left.due.push_back(job);
+            ferry_domain::failpoint!("batch-recovered");
+            left.due.push_back(feed.take_up(job).await?.0);
         }
         BatchState::Queued => {
-            let identities = feed.identities(&job.key).await?;
+            let (job, identities) = feed.take_up(job).await?;
             let remote_id = record.remote_id.unwrap_or_default();
             let sent_time = record.sent_time.unwrap_or_else(|| context.shared.now());
             left.unsettled.push(Unsettled { job, remote_id, sent_time, sent_at: None, identities, polls: 0 });
@@ -66,7 +76,7 @@ async fn take_up(
             if removed.len() < job.key.rows as usize {
                 let key = BatchKey { seq: left.next_seq, parent: Some(record.seq), removed, ..job.key };
                 left.next_seq += 1;
-                left.due.push_back(Job { key, attempts: 0 });
+                left.due.push_back(Job::new(key, removal));
             }
         }
         BatchState::Split | BatchState::Settled | BatchState::Unknown => {}
@@ -84,12 +94,15 @@ fn key(record: &BatchRecord) -> BatchKey {
     }
 }
 
-/// The plan's own batches: contiguous, in order, numbered from zero.
-fn planned_batches(batch_rows: &[u32]) -> VecDeque<Job> {
+/// The plan's own batches: contiguous, in order, numbered from zero, those of removals last.
+fn planned_batches(plan: &PlanRecord) -> VecDeque<Job> {
     let mut first = 0_u64;
-    let mut jobs = VecDeque::with_capacity(batch_rows.len());
-    for (seq, rows) in (0_u32..).zip(batch_rows.iter().copied()) {
-        jobs.push_back(Job { key: BatchKey { seq, parent: None, first, rows, removed: Vec::new() }, attempts: 0 });
+    let members = plan.batch_rows.iter().map(|rows| (*rows, false));
+    let all = members.chain(plan.removal_batch_rows.iter().map(|rows| (*rows, true)));
+    let mut jobs = VecDeque::new();
+    for (seq, (rows, removal)) in (0_u32..).zip(all) {
+        let key = BatchKey { seq, parent: None, first, rows, removed: Vec::new() };
+        jobs.push_back(Job::new(key, removal));
         first += u64::from(rows);
     }
     jobs
@@ -100,9 +113,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn planned_batches_follow_one_another() {
-        let jobs = planned_batches(&[250, 249, 2]);
-        let ranges: Vec<(u32, u64, u32)> = jobs.iter().map(|job| (job.key.seq, job.key.first, job.key.rows)).collect();
-        assert_eq!(ranges, [(0, 0, 250), (1, 250, 249), (2, 499, 2)]);
+    fn planned_batches_follow_one_another_and_removals_come_last() {
+        let plan = PlanRecord {
+            digest: [0; 32],
+            planned: 501,
+            batch_rows: vec![250, 249, 2],
+            removals: 5,
+            removal_batch_rows: vec![5],
+            fingerprints: Vec::new(),
+            connection_generation: 1,
+            host: String::new(),
+            list: 3,
+            state: None,
+            export_version: 1,
+            settings: None,
+            leave_policy: None,
+            normaliser_version: 1,
+            renderer_version: 1,
+        };
+        let range = |job: &Job| (job.key.seq, job.key.first, job.key.rows, job.removal);
+        let ranges: Vec<(u32, u64, u32, bool)> = planned_batches(&plan).iter().map(range).collect();
+        assert_eq!(ranges, [(0, 0, 250, false), (1, 250, 249, false), (2, 499, 2, false), (3, 501, 5, true)]);
     }
 }

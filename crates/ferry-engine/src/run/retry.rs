@@ -6,8 +6,12 @@ use std::time::Duration;
 pub(super) const ATTEMPTS: u32 = 8;
 /// A 403 may be a passing fault on a good key; after this many in a row it is not.
 pub(super) const REFUSED_KEYS: u32 = 3;
-/// Failures in a row after which only batches that already failed are tried, until one succeeds.
+/// Failures in a row after which one request at a time goes out, until one gets through.
 pub(super) const FAILURES_BEFORE_CAUTION: u32 = 4;
+/// Attempts of a batch that the destination refuses as a whole without naming a row, before its rows count as refused.
+pub(super) const REFUSED_ATTEMPTS: u32 = 3;
+/// Looks at a result that fits no row, before the batch is sent again.
+pub(super) const STRANGE_RESULTS: u32 = 5;
 /// Batches in a row that the destination refused as a whole before the run gives up.
 pub(super) const REFUSED_REQUESTS: u32 = 3;
 

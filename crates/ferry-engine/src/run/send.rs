@@ -5,17 +5,15 @@
 
 use super::RunContext;
 use super::feed::Prepared;
-use super::retry;
+use super::{account, destination, retry};
 use crate::failure::{self, Stop};
-use crate::lane::{Class, Slot};
-use ferry_destinations::activecampaign::{ImportOutcome, Refusal};
+use ferry_destinations::activecampaign::{ImportOutcome, Refusal, RefusalReason};
 use ferry_domain::Timestamp;
+use ferry_lanes::{Class, REQUEST_DEADLINE, Slot};
 use ferry_store::{AttemptOutcome, BatchAfter, CountsDelta, Intent, IntentRefused, RefusedRow, SendPermit};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Total deadline of a request; real, whatever the scale.
-pub(super) const REQUEST_DEADLINE: Duration = Duration::from_secs(8);
 /// An intent that was not sent this long after it was begun is void: the process may have been frozen in between.
 const SEND_BY: Duration = Duration::from_millis(400);
 /// The destination's own wait where a rate limit answer names none (bulk import page: retry in a minute).
@@ -44,11 +42,15 @@ pub(super) enum Why {
     RateLimit,
     /// The key was refused, which may be a passing fault.
     Forbidden,
+    /// The key was refused to another request meanwhile, so this one was held back.
+    KeyInDoubt,
+    /// The destination refused the whole request and names no row, which may be a passing fault.
+    Refused,
     /// The host could not be reached.
     Unreachable,
     /// An answer is missing or unreadable.
     NoAnswer,
-    /// Too much time passed between intent and send.
+    /// Too much time passed between intent and send, or the destination asked to wait meanwhile.
     Late,
 }
 
@@ -62,11 +64,16 @@ pub(super) async fn send(context: Arc<RunContext>, prepared: &Prepared) -> Sent 
 
 async fn attempt(context: &Arc<RunContext>, prepared: &Prepared) -> Result<Sent, Stop> {
     let class = if prepared.rows() == 1 { Class::ImportOne } else { Class::ImportMany };
+    let asked = context.key_doubt.asking();
     let slot = tokio::select! {
         biased;
         () = context.stop_sending.cancelled() => return Err(Stop::Shutdown),
-        slot = context.lane.slot(class, context.run_label()) => slot.ok_or(Stop::Shutdown)?,
+        slot = context.lane.slot(class) => slot.ok_or(Stop::Shutdown)?,
     };
+    if context.key_doubt.has_changed(asked) {
+        slot.unused();
+        return Ok(Sent::Again { after: Duration::ZERO, why: Why::KeyInDoubt });
+    }
     let begun = Instant::now();
     let permit = match intent(context, prepared).await {
         Ok(permit) => permit,
@@ -75,14 +82,22 @@ async fn attempt(context: &Arc<RunContext>, prepared: &Prepared) -> Result<Sent,
             return Err(stop);
         }
     };
-    if begun.elapsed() > SEND_BY {
+    if begun.elapsed() > SEND_BY || slot.is_held() {
         slot.unused();
         record(context, &permit, AttemptOutcome::Void, BatchAfter::Due, CountsDelta::default()).await?;
         return Ok(Sent::Again { after: Duration::ZERO, why: Why::Late });
     }
+    ferry_domain::failpoint!("intent-committed");
     let sent_at = Instant::now();
     let outcome =
         context.destination.import(prepared.body.clone(), prepared.rows(), permit.attempt_id(), REQUEST_DEADLINE).await;
+    ferry_domain::failpoint!("answer-read");
+    match &outcome {
+        ImportOutcome::CredentialsRefused => context.key_doubt.refused(asked),
+        ImportOutcome::Queued { .. } | ImportOutcome::ContactsRefused { .. } => context.key_doubt.taken(asked),
+        // A wildcard, because nothing else says whether the key was looked at.
+        _ => {}
+    }
     finish_attempt(context, prepared, &permit, slot, outcome, sent_at).await
 }
 
@@ -117,11 +132,23 @@ async fn finish_attempt(
     outcome: ImportOutcome,
     sent_at: Instant,
 ) -> Result<Sent, Stop> {
-    if matches!(outcome, ImportOutcome::NotSent) {
+    let not_sent = matches!(outcome, ImportOutcome::NotSent);
+    let sent = record_outcome(context, prepared, permit, outcome, sent_at).await;
+    if not_sent {
         slot.unused()
     } else {
         slot.answered()
     }
+    sent
+}
+
+async fn record_outcome(
+    context: &Arc<RunContext>,
+    prepared: &Prepared,
+    permit: &SendPermit,
+    outcome: ImportOutcome,
+    sent_at: Instant,
+) -> Result<Sent, Stop> {
     let rows = i64::try_from(prepared.rows()).unwrap_or(i64::MAX);
     let attempts = prepared.job.attempts + 1;
     let none = CountsDelta::default();
@@ -129,25 +156,21 @@ async fn finish_attempt(
         ImportOutcome::Queued { batch_id } => {
             let sent_time = context.shared.now();
             let after = BatchAfter::Queued { remote_id: batch_id.clone(), sent_time };
-            let delta = CountsDelta { queued: rows, not_sent: -rows, ..none };
+            let delta = prepared.job.counted(CountsDelta { queued: rows, not_sent: -rows, ..none });
             record(context, permit, AttemptOutcome::Queued { remote_id: batch_id.clone() }, after, delta).await?;
             Ok(Sent::Queued { remote_id: batch_id, sent_time, sent_at })
         }
         ImportOutcome::ContactsRefused { refusals } => split(context, prepared, permit, &refusals).await,
-        ImportOutcome::RequestRefused { .. } => {
-            let refused = all_rows(prepared, "DESTINATION_REFUSED_REQUEST");
-            let after = BatchAfter::Settled { confirmed: 0, refused };
-            let delta = CountsDelta { refused: rows, not_sent: -rows, batches_settled: 1, ..none };
-            record(context, permit, AttemptOutcome::RequestRefused, after, delta).await?;
-            Ok(Sent::Refused)
+        ImportOutcome::RequestRefused { .. } if attempts < retry::REFUSED_ATTEMPTS => {
+            record(context, permit, AttemptOutcome::RequestRefused, BatchAfter::Due, none).await?;
+            Ok(Sent::Again { after: retry::backoff(prepared.job.attempts, retry::random()), why: Why::Refused })
         }
+        ImportOutcome::RequestRefused { .. } => refuse(context, prepared, permit).await,
         ImportOutcome::RateLimited { retry_after } => {
-            let wait = context.shared.scale.real(retry_after.unwrap_or(RATE_LIMIT_WAIT));
-            let now = context.shared.now();
-            // On record before it is obeyed, so that it survives a restart.
-            context.shared.store.lane_hold(context.lane.account(), now.plus(wait), now).await?;
-            context.lane.hold(wait);
+            let held = context.keep_away(retry_after.unwrap_or(RATE_LIMIT_WAIT)).await;
             record(context, permit, AttemptOutcome::RateLimited, BatchAfter::Due, none).await?;
+            held?;
+            ferry_domain::failpoint!("wait-recorded");
             Ok(Sent::Again { after: Duration::ZERO, why: Why::RateLimit })
         }
         ImportOutcome::CredentialsRefused => {
@@ -158,6 +181,10 @@ async fn finish_attempt(
             record(context, permit, AttemptOutcome::AccountLapsed, BatchAfter::Due, none).await?;
             Err(failure::account_lapsed())
         }
+        ImportOutcome::AccountFull => {
+            record(context, permit, AttemptOutcome::AccountFull, BatchAfter::Due, none).await?;
+            Err(failure::account_full())
+        }
         ImportOutcome::NotFound => {
             record(context, permit, AttemptOutcome::NotFound, BatchAfter::Due, none).await?;
             Err(failure::not_an_account())
@@ -166,16 +193,36 @@ async fn finish_attempt(
             record(context, permit, AttemptOutcome::NotSent, BatchAfter::Due, none).await?;
             Ok(Sent::Again { after: retry::backoff(prepared.job.attempts, retry::random()), why: Why::Unreachable })
         }
-        ImportOutcome::Unknown if attempts >= retry::ATTEMPTS => {
-            let delta = CountsDelta { unknown: rows, not_sent: -rows, batches_settled: 1, ..none };
+        ImportOutcome::Unknown { .. } if attempts >= retry::ATTEMPTS => {
+            let delta =
+                prepared.job.counted(CountsDelta { unknown: rows, not_sent: -rows, batches_settled: 1, ..none });
             record(context, permit, AttemptOutcome::Unknown, BatchAfter::Unknown, delta).await?;
             Ok(Sent::GivenUp)
         }
-        ImportOutcome::Unknown => {
+        ImportOutcome::Unknown { retry_after } => {
+            let held = match retry_after {
+                Some(wait) => context.keep_away(wait).await,
+                None => Ok(()),
+            };
             record(context, permit, AttemptOutcome::Unknown, BatchAfter::Due, none).await?;
+            held?;
             Ok(Sent::Again { after: retry::backoff(prepared.job.attempts, retry::random()), why: Why::NoAnswer })
         }
     }
+}
+
+/// The whole request is refused, again and again. Rows that an earlier attempt may have brought there stay unknown.
+async fn refuse(context: &Arc<RunContext>, prepared: &Prepared, permit: &SendPermit) -> Result<Sent, Stop> {
+    let rows = i64::try_from(prepared.rows()).unwrap_or(i64::MAX);
+    let settled = CountsDelta { not_sent: -rows, batches_settled: 1, ..CountsDelta::default() };
+    let (after, delta) = if prepared.job.may_have_arrived {
+        (BatchAfter::Unknown, CountsDelta { unknown: rows, ..settled })
+    } else {
+        let refused = all_rows(prepared, account::REQUEST_REFUSED);
+        (BatchAfter::Settled { confirmed: 0, refused }, CountsDelta { refused: rows, ..settled })
+    };
+    record(context, permit, AttemptOutcome::RequestRefused, after, prepared.job.counted(delta)).await?;
+    Ok(Sent::Refused)
 }
 
 /// One bad address refuses the whole request; nothing was queued. The bad rows are refused, the rest becomes a child.
@@ -199,8 +246,18 @@ async fn split(
     let count = i64::try_from(offsets.len()).unwrap_or(i64::MAX);
     // With no row left there is no child, and this batch is done.
     let batches_settled = i64::from(offsets.len() == prepared.rows());
-    let delta = CountsDelta { refused: count, not_sent: -count, batches_settled, ..CountsDelta::default() };
+    let delta = prepared.job.counted(CountsDelta {
+        refused: count,
+        not_sent: -count,
+        batches_settled,
+        ..CountsDelta::default()
+    });
     record(context, permit, AttemptOutcome::ContactsRefused, BatchAfter::Split { refused }, delta).await?;
+    ferry_domain::failpoint!("batch-split");
+    let about_all = batches_settled == 1 && refusals.iter().all(|refusal| refusal.reason == RefusalReason::Other);
+    if about_all && let Some(stop) = destination::list_deleted(context).await {
+        return Err(stop);
+    }
     Ok(Sent::Split { refused: offsets })
 }
 
@@ -223,5 +280,6 @@ async fn record(
 ) -> Result<(), Stop> {
     let now = context.shared.now();
     context.shared.store.attempt_record(&context.lease, permit.attempt_id(), outcome, after, delta, now).await?;
+    ferry_domain::failpoint!("answer-committed");
     Ok(())
 }

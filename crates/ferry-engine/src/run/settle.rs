@@ -6,19 +6,18 @@
 use super::RunContext;
 use super::feed::{Identities, Job};
 use super::retry;
-use super::send::REQUEST_DEADLINE;
 use crate::failure::Stop;
-use crate::lane::Class;
 use ferry_destinations::activecampaign::{CallError, ImportStatus};
 use ferry_domain::Timestamp;
-use ferry_segments::{Email, identity_digest};
+use ferry_lanes::{Class, REQUEST_DEADLINE};
+use ferry_segments::{Email, REASON_NOT_GIVEN, identity_digest};
 use ferry_store::{BatchAfter, CountsDelta, RefusedRow};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// The destination names no reason with a failure, so Ferry invents none.
-const REASON_NOT_GIVEN: &str = "DESTINATION_REASON_NOT_GIVEN";
+/// The destination knows a batch a second after it came (bulk import status page).
+const FORGOTTEN: Duration = Duration::from_secs(600);
 
 /// A batch that waits for its result.
 #[derive(Clone)]
@@ -36,12 +35,16 @@ pub(super) struct Unsettled {
 pub(super) enum Polled {
     /// Every row has its outcome, on record.
     Settled,
-    /// Not done yet: look again after this (in the destination's time).
+    /// Not done yet, or not clear: look again after this (in the destination's time).
     NotYet(Duration),
     /// The destination will not do it, or its answer fits no row: it is sent again.
     SendAgain,
     /// The question had no answer: ask again after this.
     NoAnswer(Duration),
+    /// Not asked: the destination wants to be left alone, or the key is in doubt.
+    Held,
+    /// The key was refused, which may be a passing fault.
+    Forbidden,
     /// The key or the account is refused.
     Stop(Stop),
 }
@@ -55,10 +58,35 @@ pub(super) async fn poll(context: Arc<RunContext>, batch: &Unsettled) -> Polled 
 }
 
 async fn ask(context: &Arc<RunContext>, batch: &Unsettled) -> Result<Polled, Stop> {
-    let slot = context.lane.slot(Class::Poll, context.run_label()).await.ok_or(Stop::Shutdown)?;
+    let asked = context.key_doubt.asking();
+    let slot = tokio::select! {
+        biased;
+        () = context.stop_asking.cancelled() => return Err(Stop::Shutdown),
+        slot = context.lane.slot(Class::Poll) => slot.ok_or(Stop::Shutdown)?,
+    };
+    if context.key_doubt.has_changed(asked) {
+        slot.unused();
+        return Ok(Polled::Held);
+    }
+    ferry_domain::failpoint!("poll-granted");
     let asked_at = Instant::now();
     let status = context.destination.import_status(&batch.remote_id, REQUEST_DEADLINE).await;
+    let wait = match &status {
+        Err(CallError::RateLimited { retry_after }) => Some(retry_after.unwrap_or(Duration::from_secs(1))),
+        _ => None,
+    };
+    if let Some(wait) = wait {
+        // Before the slot is given back, so that nobody is let through in between.
+        let held = context.keep_away(wait).await;
+        slot.answered();
+        return held.map(|()| Polled::Held);
+    }
     slot.answered();
+    match &status {
+        Err(CallError::CredentialsRefused | CallError::Forbidden) => context.key_doubt.refused(asked),
+        Err(_) => {}
+        Ok(_) => context.key_doubt.taken(asked),
+    }
     let age = age(context, batch, asked_at);
     match status {
         Ok(ImportStatus::Completed { failures }) => {
@@ -68,24 +96,26 @@ async fn ask(context: &Arc<RunContext>, batch: &Unsettled) -> Result<Polled, Sto
             settle(context, batch, &failures).await
         }
         Ok(ImportStatus::Failed | ImportStatus::Interrupted) => send_again(context, batch).await,
+        Ok(ImportStatus::NotYet) | Err(CallError::NotFound) if is_forgotten(context, batch) => {
+            tracing::warn!(batch = batch.job.key.seq, "the destination no longer knows a batch; it is sent again");
+            send_again(context, batch).await
+        }
+        Err(CallError::NotFound) => Ok(Polled::NotYet(retry::backoff(batch.polls, retry::random()))),
         Ok(ImportStatus::NotYet | ImportStatus::Waiting | ImportStatus::Claimed | ImportStatus::Active) => {
             if let (Some(age), 0) = (age, batch.polls) {
                 context.lane.learn_completion(age, false);
             }
             Ok(Polled::NotYet(retry::backoff(batch.polls, retry::random())))
         }
-        Err(CallError::RateLimited { retry_after }) => {
-            let wait = context.shared.scale.real(retry_after.unwrap_or(Duration::from_secs(1)));
-            let now = context.shared.now();
-            context.shared.store.lane_hold(context.lane.account(), now.plus(wait), now).await?;
-            context.lane.hold(wait);
-            Ok(Polled::NoAnswer(Duration::ZERO))
-        }
-        Err(error) if error.is_retryable() || batch.polls < retry::REFUSED_KEYS => {
-            Ok(Polled::NoAnswer(retry::backoff(batch.polls, retry::random())))
-        }
+        Err(CallError::CredentialsRefused | CallError::Forbidden) => Ok(Polled::Forbidden),
+        Err(error) if error.is_retryable() => Ok(Polled::NoAnswer(retry::backoff(batch.polls, retry::random()))),
         Err(error) => Err(crate::failure::from_call(&error)),
     }
+}
+
+/// Whether a batch that the destination knows nothing of is too old to be unknown yet.
+fn is_forgotten(context: &RunContext, batch: &Unsettled) -> bool {
+    context.shared.scale.documented(context.shared.now().since(batch.sent_time)) > FORGOTTEN
 }
 
 /// How old the batch was when asked, in the destination's time.
@@ -95,9 +125,13 @@ fn age(context: &RunContext, batch: &Unsettled, asked_at: Instant) -> Option<Dur
 
 async fn settle(context: &Arc<RunContext>, batch: &Unsettled, failures: &[String]) -> Result<Polled, Stop> {
     let Some(refused) = match_failures(context, batch, failures) else {
+        if batch.polls < retry::STRANGE_RESULTS {
+            return Ok(Polled::NotYet(retry::backoff(batch.polls, retry::random())));
+        }
         tracing::warn!(batch = batch.job.key.seq, "a failure fits no row of its batch; the batch is sent again");
         return send_again(context, batch).await;
     };
+    ferry_domain::failpoint!("result-read");
     let rows = rows(batch);
     let refused_count = i64::try_from(refused.len()).unwrap_or(i64::MAX);
     let confirmed = rows - refused_count;
@@ -105,6 +139,7 @@ async fn settle(context: &Arc<RunContext>, batch: &Unsettled, failures: &[String
         CountsDelta { queued: -rows, confirmed, refused: refused_count, batches_settled: 1, ..CountsDelta::default() };
     let after = BatchAfter::Settled { confirmed: u32::try_from(confirmed).unwrap_or(0), refused };
     let now = context.shared.now();
+    let delta = batch.job.counted(delta);
     context.shared.store.batch_record(&context.lease, batch.job.key.seq, after, delta, now).await?;
     Ok(Polled::Settled)
 }
@@ -117,10 +152,11 @@ fn match_failures(context: &RunContext, batch: &Unsettled, failures: &[String]) 
     let removed: HashSet<u32> = batch.job.key.removed.iter().copied().collect();
     let offsets: HashMap<&[u8; 16], u32> =
         batch.identities.iter().zip(0_u32..).filter(|(_, offset)| !removed.contains(offset)).collect();
+    let key = context.files.identity_key();
     let mut refused = Vec::with_capacity(failures.len());
     for address in failures {
         let email = Email::parse(address).ok()?;
-        let digest = identity_digest(&context.identity_key, &email);
+        let digest = identity_digest(&key, &email);
         refused.push(*offsets.get(&digest)?);
     }
     refused.sort_unstable();
@@ -139,6 +175,7 @@ async fn send_again(context: &Arc<RunContext>, batch: &Unsettled) -> Result<Poll
         let delta = CountsDelta { queued: -rows, not_sent: rows, ..CountsDelta::default() };
         (BatchAfter::Due, delta, Polled::SendAgain)
     };
+    let delta = batch.job.counted(delta);
     context.shared.store.batch_record(&context.lease, batch.job.key.seq, after, delta, now).await?;
     Ok(polled)
 }

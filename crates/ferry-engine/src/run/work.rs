@@ -4,39 +4,52 @@
 //! memory here can be lost at any time: it is rebuilt from the recorded batches.
 
 use super::RunContext;
+use super::caution::Caution;
+use super::deferred::Deferred;
 use super::feed::{Feed, Job, Prepared};
 use super::plan::Adopted;
 use super::recover::{self, Recovered};
 use super::retry;
 use super::send::{self, Sent, Why};
 use super::settle::{self, Polled, Unsettled};
+use super::time::Limit;
 use crate::failure::{self, Stop};
-use crate::lane::{UNANSWERED_IMPORTS, UNSETTLED_BATCHES};
-use ferry_domain::{Culprit, Phase, Reason, RunError, RunState, Severity};
+use ferry_domain::{LeavePolicy, Phase, Reason, RunState};
+use ferry_lanes::UNSETTLED_BATCHES;
 use ferry_store::BatchKey;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
-/// Polls that may be on their way at once.
-const UNANSWERED_POLLS: usize = 4;
 /// How often the store is asked whether the run was cancelled, besides the intents, which always ask.
 const CANCEL_CHECK: Duration = Duration::from_millis(250);
 /// How long the results of sent batches are waited for once a run is to stop (the destination's time).
 const GRACE: Duration = Duration::from_secs(120);
-/// A run may take at least this long, and at least twice its estimate (the destination's time).
-const SHORTEST_LIMIT: Duration = Duration::from_secs(90 * 60);
 
 /// Sends and settles. `Ok(None)`: every batch has an outcome. `Ok(Some(stop))`: it ended before.
 pub(super) async fn work(context: &Arc<RunContext>, plan: &Adopted) -> Result<Option<Stop>, Stop> {
+    let mut work = match begin(context, plan).await {
+        Ok(work) => work,
+        Err(Stop::Fenced) => return Err(Stop::Fenced),
+        Err(stop) => return Ok(Some(stop)),
+    };
+    if let Err(stop) = work.until_done_or_stopped().await {
+        work.stop_with(stop);
+    }
+    work.drain().await;
+    ferry_domain::failpoint!("work-done");
+    match work.stop {
+        Some(Stop::Fenced) => Err(Stop::Fenced),
+        stop => Ok(stop),
+    }
+}
+
+async fn begin(context: &Arc<RunContext>, plan: &Adopted) -> Result<Work, Stop> {
     let shared = &context.shared;
     shared.store.run_phase(&context.lease, Phase::Sending, shared.now()).await?;
     let recovered = recover::recover(context, plan).await?;
-    let mut work = Work::new(Arc::clone(context), plan, recovered);
-    work.until_done_or_stopped().await?;
-    work.drain().await;
-    Ok(work.stop)
+    Ok(Work::new(Arc::clone(context), plan, recovered))
 }
 
 /// Whether a person asked for the end of the run.
@@ -56,36 +69,46 @@ struct Work {
     later: Vec<(Instant, Job)>,
     /// The plan's batches that were never sent.
     fresh: VecDeque<Job>,
+    /// Taken from `due` or `fresh`, and waiting for people who are in batches of other runs.
+    deferred: Deferred,
     next_seq: u32,
+    /// Imports that may be on their way at once, and as many polls.
+    unanswered: usize,
+    list: u32,
     unsettled: Vec<(Instant, Unsettled)>,
     sends: JoinSet<(Prepared, Sent)>,
     polls: JoinSet<(Unsettled, Polled)>,
-    failures: u32,
-    refused_keys: u32,
+    imports: Caution,
+    questions: Caution,
+    /// While the key is in doubt, nothing is asked before this.
+    probe_at: Instant,
     refused_requests: u32,
     phase: Phase,
     stop: Option<Stop>,
     /// When a run that is to stop no longer waits for results.
     grace_until: Option<Instant>,
-    limit: Instant,
+    limit: Limit,
 }
 
 impl Work {
     fn new(context: Arc<RunContext>, plan: &Adopted, recovered: Recovered) -> Self {
         let now = Instant::now();
-        let estimate = Duration::from_secs_f64(plan.record.batch_rows.len() as f64 * 60.0 / 100.0);
-        let limit = now + context.shared.scale.real((estimate * 2).max(SHORTEST_LIMIT));
+        let limit = Limit::of(&context, &plan.record);
         Self {
-            feed: Feed::new(Arc::clone(&context)),
+            feed: Feed::new(Arc::clone(&context)).read_ahead(recovered.fresh.clone()),
             due: recovered.due,
             later: Vec::new(),
             fresh: recovered.fresh,
+            deferred: Deferred::default(),
+            list: plan.record.list,
             next_seq: recovered.next_seq,
+            unanswered: context.lane.most_unanswered(),
             unsettled: recovered.unsettled.into_iter().map(|batch| (now, batch)).collect(),
             sends: JoinSet::new(),
             polls: JoinSet::new(),
-            failures: 0,
-            refused_keys: 0,
+            imports: Caution::new(now),
+            questions: Caution::new(now),
+            probe_at: now,
             refused_requests: 0,
             phase: Phase::Sending,
             stop: None,
@@ -97,7 +120,9 @@ impl Work {
 
     async fn until_done_or_stopped(&mut self) -> Result<(), Stop> {
         let shutdown = self.context.shared.shutdown.clone();
-        let mut changes = self.context.shared.store.changes();
+        let mut released = self.context.lane.released();
+        // Its time may have run out while nobody carried it; then it sends nothing more.
+        self.check_cancelled().await?;
         while !self.is_over() {
             self.start_sends().await;
             self.start_polls();
@@ -107,7 +132,7 @@ impl Work {
                 () = shutdown.cancelled(), if self.stop.is_none() => self.stop_with(Stop::Shutdown),
                 Some(sent) = self.sends.join_next() => self.after_send(sent)?,
                 Some(polled) = self.polls.join_next() => self.after_poll(polled)?,
-                _ = changes.changed() => self.check_cancelled().await?,
+                _ = released.changed(), if !self.deferred.is_empty() => {}
                 () = tokio::time::sleep_until(wake.into()) => self.check_cancelled().await?,
             }
         }
@@ -121,28 +146,41 @@ impl Work {
                 self.stop_with(stop);
             }
         }
-        self.polls.shutdown().await;
+        // A question that was asked counts for the account's limits until its answer is here.
+        self.context.stop_asking.cancel();
+        while self.polls.join_next().await.is_some() {}
     }
 
     fn is_over(&self) -> bool {
-        let nothing_left = self.due.is_empty() && self.later.is_empty() && self.fresh.is_empty();
+        let nothing_left = self.nothing_to_send();
         let nothing_unsettled = self.unsettled.is_empty() && self.polls.is_empty() && self.sends.is_empty();
         match &self.stop {
             None => nothing_left && nothing_unsettled,
-            Some(Stop::Shutdown | Stop::Fenced) => true,
-            Some(Stop::Cancelled | Stop::Ended(..)) => {
+            Some(Stop::Shutdown | Stop::Fenced | Stop::Unsealed) => true,
+            Some(Stop::Cancelled | Stop::LongWait { .. } | Stop::Ended(..)) => {
                 nothing_unsettled || self.grace_until.is_some_and(|until| Instant::now() >= until)
             }
         }
     }
 
+    fn nothing_to_send(&self) -> bool {
+        self.due.is_empty() && self.later.is_empty() && self.fresh.is_empty() && self.deferred.is_empty()
+    }
+
     fn stop_with(&mut self, stop: Stop) {
         self.context.stop_sending.cancel();
+        self.deferred.clear();
         if self.stop.is_some() {
             return;
         }
-        let no_use_in_asking = matches!(&stop, Stop::Ended(_, error) if matches!(error.reason,
-            Reason::CredentialsRefused | Reason::AccountLapsed | Reason::HostUnreachable | Reason::Internal));
+        let no_use_in_asking = match &stop {
+            Stop::LongWait { .. } => true,
+            Stop::Ended(_, error) => matches!(
+                error.reason,
+                Reason::CredentialsRefused | Reason::AccountLapsed | Reason::HostUnreachable | Reason::Internal
+            ),
+            Stop::Cancelled | Stop::Shutdown | Stop::Fenced | Stop::Unsealed => false,
+        };
         let grace = if no_use_in_asking { Duration::ZERO } else { self.context.shared.scale.real(GRACE) };
         self.grace_until = Some(Instant::now() + grace);
         self.stop = Some(stop);
@@ -153,37 +191,98 @@ impl Work {
         let ready = self.later.extract_if(.., |(at, _)| *at <= now).map(|(_, job)| job);
         self.due.extend(ready);
         while self.stop.is_none()
-            && self.sends.len() < UNANSWERED_IMPORTS
+            && self.may_ask()
+            && self.imports.allows(self.sends.len(), Instant::now())
+            && self.sends.len() < self.unanswered
             && self.sends.len() + self.unsettled.len() + self.polls.len() < UNSETTLED_BATCHES
         {
-            let Some(job) = self.next_job() else { return };
-            match self.feed.prepare(job).await {
-                Ok(prepared) => {
+            match self.next_batch().await {
+                Ok(Some(prepared)) => {
                     let context = Arc::clone(&self.context);
                     self.sends.spawn(async move {
                         let sent = send::send(context, &prepared).await;
                         (prepared, sent)
                     });
                 }
+                Ok(None) => return,
                 Err(stop) => return self.stop_with(stop),
             }
         }
     }
 
-    fn next_job(&mut self) -> Option<Job> {
-        if let Some(job) = self.due.pop_front() {
-            return Some(job);
+    /// While the key is in doubt, one request at a time goes out, and only after a wait.
+    fn may_ask(&self) -> bool {
+        let alone = self.sends.is_empty() && self.polls.is_empty();
+        self.context.key_doubt.refusals() == 0 || (alone && self.probe_at <= Instant::now())
+    }
+
+    fn key_refused(&mut self) {
+        let refusals = self.context.key_doubt.refusals();
+        if refusals >= retry::REFUSED_KEYS {
+            self.stop_with(failure::credentials_refused());
         }
-        // After several failures in a row nothing new goes out, so that an outage costs few unknown outcomes.
-        if self.failures >= retry::FAILURES_BEFORE_CAUTION {
+        self.probe_at = Instant::now() + self.context.shared.scale.real(retry::backoff(refusals, retry::random()));
+    }
+
+    /// The next batch that may go, with its people taken.
+    async fn next_batch(&mut self) -> Result<Option<Prepared>, Stop> {
+        loop {
+            let repeat = self.next_repeat();
+            let freed = if repeat.is_none() && !self.imports.is_on() { self.deferred.freed() } else { None };
+            let prepared = match freed {
+                Some(prepared) => prepared,
+                None => {
+                    let Some(job) = repeat.or_else(|| self.next_new()) else { return Ok(None) };
+                    let prepared = self.feed.prepare(job).await?;
+                    let Some(prepared) = self.deferred.admit(&self.context.lane, prepared) else { continue };
+                    prepared
+                }
+            };
+            if self.may_remove(&prepared.job).await? {
+                return Ok(Some(prepared));
+            }
+        }
+    }
+
+    /// Whether people may still be taken off the list. Another export of the tenant may have put them there since the
+    /// plan was made; then nobody is taken off by this run, and the next plan knows better.
+    async fn may_remove(&mut self, job: &Job) -> Result<bool, Stop> {
+        let unsubscribes = job.removal && self.context.export.leave_policy == LeavePolicy::Unsubscribe;
+        // What may have arrived is not taken back by leaving it open.
+        if !unsubscribes || job.may_have_arrived {
+            return Ok(true);
+        }
+        let (shared, lease) = (&self.context.shared, &self.context.lease);
+        if !shared.store.others_moved(lease, self.list).await? {
+            return Ok(true);
+        }
+        self.due.retain(|job| !job.removal || job.may_have_arrived);
+        self.later.retain(|(_, job)| !job.removal || job.may_have_arrived);
+        self.fresh.retain(|job| !job.removal);
+        self.deferred.drop_removals();
+        let warning = "not everybody who left was unsubscribed: another export sends to this list at the same time, or \
+                       has done so since the plan was made; the next run does it";
+        shared.store.run_warn(lease, warning, shared.now()).await?;
+        Ok(false)
+    }
+
+    /// A batch that has its people already. Others may wait for them, so it waits for nobody.
+    fn next_repeat(&mut self) -> Option<Job> {
+        let repeat = self.due.iter().position(|job| job.people.is_some())?;
+        self.due.remove(repeat)
+    }
+
+    /// In an outage nothing new goes out, so that it costs few unknown outcomes.
+    fn next_new(&mut self) -> Option<Job> {
+        if self.deferred.is_full() {
             return None;
         }
-        self.fresh.pop_front()
+        self.due.pop_front().or_else(|| if self.imports.is_on() { None } else { self.fresh.pop_front() })
     }
 
     fn start_polls(&mut self) {
         let now = Instant::now();
-        while self.polls.len() < UNANSWERED_POLLS {
+        while self.polls.len() < self.unanswered && self.may_ask() && self.questions.allows(self.polls.len(), now) {
             let due = self.unsettled.iter().enumerate().filter(|(_, (at, _))| *at <= now);
             let Some(oldest) = due.min_by_key(|(_, (_, batch))| (batch.sent_time, batch.job.key.seq)).map(|(at, _)| at)
             else {
@@ -202,15 +301,20 @@ impl Work {
         let (prepared, sent) = sent.map_err(panicked)?;
         match sent {
             Sent::Queued { remote_id, sent_time, sent_at } => {
-                (self.failures, self.refused_keys, self.refused_requests) = (0, 0, 0);
+                self.imports.got_through();
+                self.refused_requests = 0;
                 let job = Job { attempts: prepared.job.attempts + 1, ..prepared.job };
                 let identities = prepared.identities;
                 let batch = Unsettled { job, remote_id, sent_time, sent_at: Some(sent_at), identities, polls: 0 };
                 let first_look = self.context.shared.scale.real(self.context.lane.completion_age());
                 self.unsettled.push((sent_at + first_look, batch));
             }
-            Sent::Split { refused } => self.repair(&prepared, &refused),
+            Sent::Split { refused } => {
+                self.imports.got_through();
+                self.repair(&prepared, &refused);
+            }
             Sent::Refused => {
+                self.imports.got_through();
                 self.refused_requests += 1;
                 if self.refused_requests >= retry::REFUSED_REQUESTS {
                     self.stop_with(failure::destination_failed());
@@ -237,32 +341,31 @@ impl Work {
         let key =
             BatchKey { seq: self.next_seq, parent: Some(parent.seq), first: parent.first, rows: parent.rows, removed };
         self.next_seq += 1;
-        self.due.push_front(Job { key, attempts: 0 });
+        self.due.push_front(Job { people: prepared.job.people.clone(), ..Job::new(key, prepared.job.removal) });
     }
 
     fn again(&mut self, job: Job, after: Duration, why: Why) {
         let counts = match why {
-            Why::RateLimit | Why::Late => false,
-            Why::Forbidden => {
-                self.refused_keys += 1;
-                if self.refused_keys >= retry::REFUSED_KEYS {
-                    self.stop_with(failure::credentials_refused());
-                }
+            Why::RateLimit | Why::Late | Why::KeyInDoubt => false,
+            Why::Refused => {
+                self.imports.got_through();
                 true
             }
-            Why::Unreachable => {
-                self.failures += 1;
-                if self.failures >= retry::ATTEMPTS {
+            Why::Forbidden => {
+                self.key_refused();
+                true
+            }
+            Why::Unreachable | Why::NoAnswer => {
+                let scale = self.context.shared.scale;
+                self.imports.failed(self.sends.len(), Instant::now(), |wait| scale.real(wait));
+                if why == Why::Unreachable && job.attempts + 1 >= retry::ATTEMPTS {
                     self.stop_with(failure::unreachable_host());
                 }
                 true
             }
-            Why::NoAnswer => {
-                self.failures += 1;
-                true
-            }
         };
-        let job = Job { attempts: job.attempts + u32::from(counts), ..job };
+        let may_have_arrived = job.may_have_arrived || why == Why::NoAnswer;
+        let job = Job { attempts: job.attempts + u32::from(counts), may_have_arrived, ..job };
         self.later.push((Instant::now() + self.context.shared.scale.real(after), job));
     }
 
@@ -270,14 +373,26 @@ impl Work {
         let (batch, polled) = polled.map_err(panicked)?;
         let later = |wait: Duration| Instant::now() + self.context.shared.scale.real(wait);
         match polled {
-            Polled::Settled => {}
-            Polled::NotYet(wait) | Polled::NoAnswer(wait) => {
-                let polls = batch.polls + 1;
-                self.unsettled.push((later(wait), Unsettled { polls, ..batch }));
+            Polled::Settled => self.questions.got_through(),
+            Polled::NotYet(wait) => {
+                let (at, polls) = (later(wait), batch.polls + 1);
+                self.questions.got_through();
+                self.unsettled.push((at, Unsettled { polls, ..batch }));
+            }
+            Polled::NoAnswer(wait) => {
+                let (at, polls) = (later(wait), batch.polls + 1);
+                let scale = self.context.shared.scale;
+                self.questions.failed(self.polls.len(), Instant::now(), |wait| scale.real(wait));
+                self.unsettled.push((at, Unsettled { polls, ..batch }));
+            }
+            Polled::Held => self.unsettled.push((Instant::now(), batch)),
+            Polled::Forbidden => {
+                self.unsettled.push((Instant::now(), batch));
+                self.key_refused();
             }
             Polled::SendAgain => {
                 let wait = retry::backoff(batch.job.attempts, retry::random());
-                self.later.push((later(wait), batch.job));
+                self.later.push((later(wait), Job { may_have_arrived: true, ..batch.job }));
             }
             Polled::Stop(Stop::Fenced) => return Err(Stop::Fenced),
             Polled::Stop(stop) => {
@@ -294,21 +409,17 @@ impl Work {
         }
         if let Some(stop) = stop_asked(&self.context).await? {
             self.stop_with(stop);
-        } else if Instant::now() >= self.limit {
-            let message = "the run took longer than its time limit; what was sent is reported";
-            let error = RunError {
-                reason: Reason::TimedOut,
-                message: message.to_owned(),
-                severity: Severity::Temporary,
-                culprit: Culprit::Destination,
-            };
-            self.stop_with(Stop::Ended(RunState::TimedOut, error));
+        } else if let Err(stop) = super::not_for_long(&self.context.lane, self.context.shared.now()) {
+            // Another run of the account was told.
+            self.stop_with(stop);
+        } else if let Some(stop) = self.limit.over() {
+            self.stop_with(stop);
         }
         Ok(())
     }
 
     async fn note_phase(&mut self) -> Result<(), Stop> {
-        let all_sent = self.due.is_empty() && self.later.is_empty() && self.fresh.is_empty() && self.sends.is_empty();
+        let all_sent = self.nothing_to_send() && self.sends.is_empty();
         if all_sent && self.phase == Phase::Sending {
             self.phase = Phase::Settling;
             let shared = &self.context.shared;
@@ -318,14 +429,22 @@ impl Work {
     }
 
     fn next_wake(&self) -> Instant {
-        let polls = self.unsettled.iter().map(|(at, _)| *at).filter(|_| self.polls.len() < UNANSWERED_POLLS);
+        let now = Instant::now();
+        let wake = self.grace_until.map_or(now + CANCEL_CHECK, |until| until.min(now + CANCEL_CHECK));
+        if !self.may_ask() {
+            // What is due waits for the answer that ends the doubt, or for the next probe.
+            return if self.probe_at > now { wake.min(self.probe_at) } else { wake };
+        }
+        let polls = self.unsettled.iter().map(|(at, _)| *at);
+        let may_poll = self.polls.len() < self.unanswered && self.questions.allows(self.polls.len(), now);
         let sends = self.later.iter().map(|(at, _)| *at);
-        let check = Instant::now() + CANCEL_CHECK;
-        polls.chain(sends).chain(self.grace_until).fold(check, Instant::min)
+        let probes = [self.imports.next_probe(now), self.questions.next_probe(now)].into_iter().flatten();
+        polls.filter(|_| may_poll).chain(sends).chain(probes).fold(wake, Instant::min)
     }
 }
 
 fn panicked(error: tokio::task::JoinError) -> Stop {
-    tracing::error!(%error, "a task of a run panicked");
+    // The text of a panic may quote what it was about.
+    tracing::error!(panicked = error.is_panic(), "a task of a run ended badly");
     failure::internal("a part of Ferry failed during this run; report it")
 }

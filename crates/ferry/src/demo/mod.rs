@@ -131,6 +131,7 @@ async fn set_up(args: &DemoArgs, scale: f64) -> anyhow::Result<Stage> {
         name_server: Vec::new(),
         development_destination: vec![format!("{HOST}={}={}", sim.addr(), ca_file.display())],
         development_time_scale: scale,
+        development_unlimited: None,
         listen: ListenArgs::plain(args.listen),
         limits: ferry_server::Limits::DEFAULT.into(),
     };
