@@ -210,7 +210,7 @@ impl Control {
     async fn try_credentials(&self, tenant: &TenantId, host: &str, secret: &GivenSecret) -> Result<()> {
         let _probe = self.probes.begin(tenant)?;
         let key = self.given_value(tenant, secret).await?;
-        let answer = self.destination_with(host, key)?.verify().await;
+        let answer = self.destination_with(host, key).await?.verify().await?;
         answer.map(|_| ()).map_err(|error| {
             let (reason, message) = call_failure(&error, &format!("`{host}`"));
             Error::precondition(reason, "DESTINATION", host, message)
@@ -265,7 +265,7 @@ impl Control {
             .await?;
         let _probe = self.probes.begin(&name.tenant)?;
         let reason = match self.destination(&connection, &secret).await {
-            Ok(destination) => destination.verify().await.err().map(|error| call_failure(&error, &connection.host).0),
+            Ok(destination) => destination.verify().await?.err().map(|error| call_failure(&error, &connection.host).0),
             Err(Error::FailedPrecondition { reason, .. }) => Some(reason),
             Err(error) => return Err(error),
         };

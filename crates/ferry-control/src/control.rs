@@ -5,6 +5,7 @@ use crate::segment::blocking;
 use ferry_destinations::activecampaign::CallError;
 use ferry_domain::{Error, Reason, Result, Timestamp};
 use ferry_egress::Egress;
+use ferry_lanes::Lanes;
 use ferry_secrets::SecretStores;
 use ferry_store::Store;
 use ferry_vault::{KeyId, Purpose, Vault, VaultError};
@@ -19,6 +20,8 @@ pub struct ControlParts {
     pub vault: Vault,
     /// The way to destinations.
     pub egress: Egress,
+    /// The ways to destination accounts, which runs take too.
+    pub lanes: Arc<Lanes>,
     /// Where secrets lie that connections only name.
     pub secrets: SecretStores,
     /// The folder with a folder of segments for each tenant.

@@ -5,14 +5,10 @@ use crate::export_check::check;
 use crate::page::{PageRequest, Query};
 use crate::tenant::{display_name, parse_tenant};
 use crate::{Control, etag, filter};
-use ferry_domain::authz::action::{
-    CreateExport, DeleteExport, GetExport, ListExports, PlanExport, RunExport, UpdateExport,
-};
-use ferry_domain::authz::{Action, Actor, ExportTarget, NewExport, Permit, may_ask, permit};
-use ferry_domain::{
-    ConnectionName, Error, Export, ExportId, ExportName, LeavePolicy, Result, Run, RunId, Schedule, Trigger, Violations,
-};
-use ferry_store::{ExportChange, ExportView, Listed, NewExportRow, NewRun};
+use ferry_domain::authz::action::{CreateExport, DeleteExport, GetExport, ListExports, RunExport, UpdateExport};
+use ferry_domain::authz::{Action, Actor, ExportTarget, NewExport, may_ask, permit};
+use ferry_domain::{ConnectionName, Error, Export, ExportId, ExportName, LeavePolicy, Result, Schedule, Violations};
+use ferry_store::{ExportChange, ExportView, Listed, NewExportRow};
 use serde::Serialize;
 
 /// An export as a caller wrote it; what is missing was not set.
@@ -29,9 +25,32 @@ pub struct ExportInput {
     /// Destination field and column.
     pub field_mappings: Vec<(String, String)>,
     /// What happens to those who left.
-    pub leave_policy: Option<LeavePolicy>,
+    pub leave_policy: Option<LeavePolicyInput>,
+    /// Percent and number that a run may remove without approval; what is missing has its default.
+    pub removal_guard: Option<(Option<i32>, Option<i64>)>,
     /// When it runs by itself.
     pub schedule: Option<Schedule>,
+}
+
+/// A leave policy as a caller wrote it.
+#[derive(Debug, Clone, Serialize)]
+pub enum LeavePolicyInput {
+    /// Nothing happens.
+    Keep,
+    /// A custom field says who is a member.
+    SetField {
+        /// The field's number.
+        field: i32,
+        /// Its value for members.
+        member_value: String,
+        /// Its value for those who left.
+        left_value: String,
+    },
+    /// They are unsubscribed.
+    Unsubscribe {
+        /// Whether the caller knows that it is for good.
+        acknowledged: bool,
+    },
 }
 
 /// Stores an export.
@@ -66,21 +85,6 @@ pub struct UpdateExportCommand {
     pub validate_only: bool,
 }
 
-/// Queues a run.
-#[derive(Serialize)]
-pub struct RunExportCommand {
-    /// Which export.
-    pub name: String,
-    /// The etag that was seen, if any.
-    pub etag: String,
-    /// The caller's request id.
-    pub request_id: String,
-    /// The dry run whose plan is meant.
-    pub plan: String,
-    /// As if nothing were known of the destination.
-    pub full_resync: bool,
-}
-
 /// What the caller may do with an export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Permissions {
@@ -91,8 +95,8 @@ pub struct Permissions {
 }
 
 /// Values of an export that can change.
-pub(crate) const PATHS: [&str; 6] =
-    ["display_name", "segments", "settings", "field_mappings", "leave_policy", "schedule"];
+pub(crate) const PATHS: [&str; 7] =
+    ["display_name", "segments", "settings", "field_mappings", "leave_policy", "schedule", "removal_guard"];
 
 impl Control {
     /// Stores an export. Saving never runs it.
@@ -115,7 +119,7 @@ impl Control {
         let mut violations = Violations::new();
         display_name("export.display_name", &command.export.display_name, &mut violations);
         let catalogue = self.catalogue(&parent.tenant).await?;
-        let checked = check(&command.export, &PATHS, &parent.tenant, catalogue, violations).await?;
+        let checked = check(&command.export, &PATHS, (&parent.tenant, None), catalogue, violations).await?;
         let write = self.write(&command.request_id, &command)?;
         let new = NewExportRow {
             uid: uuid::Uuid::new_v4().to_string(),
@@ -124,6 +128,7 @@ impl Control {
             settings: checked.settings.ok_or_else(|| Error::invalid("export.settings", "is required"))?,
             field_mappings: checked.field_mappings.unwrap_or_default(),
             leave_policy: checked.leave_policy.unwrap_or(LeavePolicy::Keep),
+            removal_guard: checked.removal_guard.unwrap_or_default(),
             schedule: checked.schedule.unwrap_or(Schedule::WithRefresh),
         };
         if command.validate_only {
@@ -167,7 +172,7 @@ impl Control {
     /// Changes an export. Saving never runs it.
     pub async fn update_export(&self, actor: &Actor, command: UpdateExportCommand) -> Result<ExportView> {
         let name = parse("export.name", &command.name)?;
-        let target = self.target::<UpdateExport>(actor, &name).await?;
+        let (target, found) = self.viewed::<UpdateExport>(actor, &name).await?;
         permit::<UpdateExport>(actor, target.clone())?.spend();
         let mut violations = Violations::new();
         let seen_version = etag::parse("export.etag", &command.etag, &mut violations);
@@ -177,7 +182,7 @@ impl Control {
             display_name("export.display_name", &command.export.display_name, &mut violations);
         }
         let catalogue = self.catalogue(&name.tenant).await?;
-        let checked = check(&command.export, &paths, &name.tenant, catalogue, violations).await?;
+        let checked = check(&command.export, &paths, (&name.tenant, Some(&found)), catalogue, violations).await?;
         let write = self.write(&command.request_id, &command)?;
         if !command.validate_only {
             let change = ExportChange {
@@ -187,6 +192,7 @@ impl Control {
                 settings: checked.settings,
                 field_mappings: checked.field_mappings,
                 leave_policy: checked.leave_policy,
+                removal_guard: checked.removal_guard,
                 schedule: checked.schedule,
             };
             self.granted(|store| Ok(store.export_update(permit::<UpdateExport>(actor, target)?, change, write)))?
@@ -207,35 +213,6 @@ impl Control {
         self.granted(|store| Ok(store.export_delete(permit::<DeleteExport>(actor, target)?, seen, write)))?.await
     }
 
-    /// Queues a run that ends once planned.
-    pub async fn plan_export(&self, actor: &Actor, name: &str, request_id: &str) -> Result<Run> {
-        let name = parse("name", name)?;
-        let target = self.target::<PlanExport>(actor, &name).await?;
-        let permit: Permit<PlanExport> = permit(actor, target)?;
-        let write = self.write(request_id, &name.to_string())?;
-        let new = NewRun { id: new_run_id()?, trigger: Trigger::OnDemand, full_resync: false };
-        self.store().run_create_plan(permit, new, write).await
-    }
-
-    /// Queues a run.
-    pub async fn run_export(&self, actor: &Actor, command: RunExportCommand) -> Result<Run> {
-        let name = parse("name", &command.name)?;
-        let target = self.target::<RunExport>(actor, &name).await?;
-        permit::<RunExport>(actor, target.clone())?.spend();
-        if !command.plan.is_empty() {
-            return Err(Error::Unimplemented("ExportService/RunExport with plan"));
-        }
-        let mut violations = Violations::new();
-        let seen = etag::parse("etag", &command.etag, &mut violations);
-        violations.into_result()?;
-        if seen.is_some_and(|seen| seen != target.version) {
-            return Err(Error::Aborted { name: name.to_string() });
-        }
-        let write = self.write(&command.request_id, &command)?;
-        let new = NewRun { id: new_run_id()?, trigger: Trigger::OnDemand, full_resync: command.full_resync };
-        self.granted(|store| Ok(store.run_create(permit::<RunExport>(actor, target)?, new, write)))?.await
-    }
-
     /// What this caller may do with an export.
     #[must_use]
     pub fn export_permissions(&self, actor: &Actor, view: &ExportView) -> Permissions {
@@ -249,18 +226,20 @@ impl Control {
 
     /// The export with what its permissions depend on.
     pub(crate) async fn target<A: Action>(&self, actor: &Actor, name: &ExportName) -> Result<ExportTarget> {
+        Ok(self.viewed::<A>(actor, name).await?.0)
+    }
+
+    /// The same, with the export as it is in that version.
+    pub(crate) async fn viewed<A: Action>(&self, actor: &Actor, name: &ExportName) -> Result<(ExportTarget, Export)> {
         may_ask::<A>(actor, &name.tenant, name)?;
         let view = self.granted(|store| Ok(store.export_get(permit::<GetExport>(actor, name.clone())?)))?.await?;
-        Ok(ExportTarget { name: name.clone(), access: view.access(), version: view.export.version })
+        let target = ExportTarget { name: name.clone(), access: view.access(), version: view.export.version };
+        Ok((target, view.export))
     }
 }
 
 pub(crate) fn parse(field: &str, text: &str) -> Result<ExportName> {
     ExportName::parse(text).map_err(|error| Error::invalid(field, error.to_string()))
-}
-
-fn new_run_id() -> Result<RunId> {
-    RunId::parse(&uuid::Uuid::now_v7().to_string()).map_err(|error| Error::internal("a run's id", error))
 }
 
 fn populated(command: &UpdateExportCommand, violations: &mut Violations) -> Vec<&'static str> {
@@ -275,6 +254,7 @@ fn populated(command: &UpdateExportCommand, violations: &mut Violations) -> Vec<
         !input.field_mappings.is_empty(),
         input.leave_policy.is_some(),
         input.schedule.is_some(),
+        input.removal_guard.is_some(),
     ];
     PATHS.into_iter().zip(set).filter(|(_, set)| *set).map(|(path, _)| path).collect()
 }
@@ -290,6 +270,7 @@ fn not_stored(target: NewExport, new: NewExportRow, actor: &Actor, now: ferry_do
         settings: new.settings,
         field_mappings: new.field_mappings,
         leave_policy: new.leave_policy,
+        removal_guard: new.removal_guard,
         schedule: new.schedule,
         latest_run: None,
         updated_by: actor.subject().to_owned(),

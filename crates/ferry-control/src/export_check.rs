@@ -1,11 +1,11 @@
 //! What is checked of an export before it is stored; all that is wrong comes back at once.
 
-use crate::export::{ExportInput, PATHS};
+use crate::export::{ExportInput, LeavePolicyInput, PATHS};
 use crate::segment::blocking;
 use ferry_domain::export::DestinationField;
 use ferry_domain::{
-    ExportSettings, FieldMapping, LeavePolicy, Reason, Result, Schedule, SegmentId, SegmentName, TenantId, Violations,
-    limits,
+    Export, ExportSettings, FieldMapping, LeavePolicy, Reason, RemovalGuard, Result, Schedule, SegmentId, SegmentName,
+    TenantId, Violations, limits,
 };
 use ferry_segments::Catalogue;
 
@@ -15,14 +15,15 @@ pub(crate) struct Checked {
     pub(crate) settings: Option<ExportSettings>,
     pub(crate) field_mappings: Option<Vec<FieldMapping>>,
     pub(crate) leave_policy: Option<LeavePolicy>,
+    pub(crate) removal_guard: Option<RemovalGuard>,
     pub(crate) schedule: Option<Schedule>,
 }
 
-/// Checks what `paths` name; all that is wrong comes back at once.
+/// Checks what `paths` name, together with what the export has already; all that is wrong comes back at once.
 pub(crate) async fn check(
     input: &ExportInput,
     paths: &[&str],
-    tenant: &TenantId,
+    (tenant, found): (&TenantId, Option<&Export>),
     catalogue: Catalogue,
     mut violations: Violations,
 ) -> Result<Checked> {
@@ -30,11 +31,15 @@ pub(crate) async fn check(
     let segments = has(PATHS[1]).then(|| check_names(&input.segments, tenant, &catalogue, &mut violations));
     let settings = has(PATHS[2]).then(|| check_settings(input.settings.as_ref(), &mut violations)).flatten();
     let mappings = has(PATHS[3]).then(|| check_mappings(&input.field_mappings, &mut violations));
-    let leave_policy = input.leave_policy.clone().filter(|_| has(PATHS[4]));
-    if leave_policy.as_ref().is_some_and(|policy| *policy != LeavePolicy::Keep) {
-        violations.add_because(Reason::NotImplemented, "export.leave_policy", "only `keep` is supported yet");
+    let leave_policy =
+        has(PATHS[4]).then(|| check_leave_policy(input.leave_policy.as_ref(), &mut violations)).flatten();
+    let known = found.map(|found| (&found.leave_policy, &found.field_mappings));
+    let policy = leave_policy.as_ref().or(known.map(|known| known.0));
+    if let (Some(policy), Some(mappings)) = (policy, mappings.as_ref().or(known.map(|known| known.1))) {
+        check_not_mapped(policy, mappings, &mut violations);
     }
-    let schedule = input.schedule.clone().filter(|_| has(PATHS[5]));
+    let removal_guard = has(PATHS[6]).then(|| check_guard(input.removal_guard, &mut violations));
+    let schedule = has(PATHS[5]).then(|| input.schedule.clone().unwrap_or(Schedule::WithRefresh));
     if matches!(schedule, Some(Schedule::Own { .. })) {
         let text = "a recurrence is not supported yet; take with_refresh or off";
         violations.add_because(Reason::NotImplemented, "export.schedule", text);
@@ -45,7 +50,7 @@ pub(crate) async fn check(
         }
     }
     violations.into_result()?;
-    Ok(Checked { segments, settings, field_mappings: mappings, leave_policy, schedule })
+    Ok(Checked { segments, settings, field_mappings: mappings, leave_policy, removal_guard, schedule })
 }
 
 fn check_names(
@@ -118,6 +123,70 @@ fn check_mappings(mappings: &[(String, String)], violations: &mut Violations) ->
         violations.add("export.field_mappings", "must map `email`");
     }
     checked
+}
+
+/// What becomes of those who left; without a word they stay.
+fn check_leave_policy(policy: Option<&LeavePolicyInput>, violations: &mut Violations) -> Option<LeavePolicy> {
+    match policy {
+        None | Some(LeavePolicyInput::Keep) => Some(LeavePolicy::Keep),
+        Some(LeavePolicyInput::SetField { field, member_value, left_value }) => {
+            let path = "export.leave_policy.set_field";
+            let number = u32::try_from(*field).ok().filter(|number| *number > 0);
+            if number.is_none() {
+                let text = "must be the number of a custom field, 1 to 2147483647";
+                violations.add(format!("{path}.field"), text);
+            }
+            for (name, value) in [("member_value", member_value), ("left_value", left_value)] {
+                if !(1..=limits::LEAVE_VALUE_CHARS).contains(&value.chars().count()) {
+                    let text = format!("must have 1 to {} characters", limits::LEAVE_VALUE_CHARS);
+                    violations.add(format!("{path}.{name}"), text);
+                }
+            }
+            if member_value == left_value {
+                violations.add(format!("{path}.left_value"), "must differ from member_value");
+            }
+            let (member_value, left_value) = (member_value.clone(), left_value.clone());
+            number.map(|field| LeavePolicy::SetField { field, member_value, left_value })
+        }
+        Some(LeavePolicyInput::Unsubscribe { acknowledged: true }) => Some(LeavePolicy::Unsubscribe),
+        Some(LeavePolicyInput::Unsubscribe { acknowledged: false }) => {
+            let text = "must be true: whoever is unsubscribed is never subscribed again by an export";
+            violations.add("export.leave_policy.unsubscribe.acknowledge_irreversible", text);
+            None
+        }
+    }
+}
+
+/// A field that says who is a member has that as its only source.
+fn check_not_mapped(policy: &LeavePolicy, mappings: &[FieldMapping], violations: &mut Violations) {
+    let LeavePolicy::SetField { field, .. } = policy else { return };
+    if mappings.iter().any(|mapping| mapping.destination_field == DestinationField::Custom(*field)) {
+        let text = format!("custom field {field} is filled by a mapping already; take another field, or map another");
+        violations.add("export.leave_policy.set_field.field", text);
+    }
+}
+
+/// What a caller leaves out has its default.
+fn check_guard(guard: Option<(Option<i32>, Option<i64>)>, violations: &mut Violations) -> RemovalGuard {
+    let default = RemovalGuard::default();
+    let (percent, number) = guard.unwrap_or_default();
+    let max_percent = match percent.map(u32::try_from) {
+        None => default.max_percent,
+        Some(Ok(percent)) if percent <= 100 => percent,
+        Some(_) => {
+            violations.add("export.removal_guard.max_percent", "must be 0 to 100");
+            default.max_percent
+        }
+    };
+    let max_number = match number.map(u64::try_from) {
+        None => default.max_number,
+        Some(Ok(number)) => number,
+        Some(Err(_)) => {
+            violations.add("export.removal_guard.max_number", "must be 0 or more");
+            default.max_number
+        }
+    };
+    RemovalGuard { max_percent, max_number }
 }
 
 /// Mapped columns that a segment lacks. A segment that cannot be read now is left to the run.

@@ -4,11 +4,11 @@ use crate::Control;
 use crate::control::call_failure;
 use crate::export::parse;
 use crate::segment::blocking;
-use ferry_destinations::activecampaign::CallError;
+use ferry_destinations::activecampaign::{CallError, Fields};
 use ferry_domain::authz::action::ValidateExport;
 use ferry_domain::authz::{Actor, permit};
 use ferry_domain::export::DestinationField;
-use ferry_domain::{Error, Export, ExportSettings, FieldMapping, Reason, Result, limits};
+use ferry_domain::{Error, Export, ExportSettings, FieldMapping, LeavePolicy, Reason, Result, limits};
 use ferry_segments::Catalogue;
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ impl Control {
         // Contributors may not know the host, and the text is for them too.
         let host = "the destination";
         let ExportSettings::Activecampaign { list_id, .. } = found.export.settings;
-        match destination.list(list_id).await {
+        match destination.list(list_id).await? {
             Ok(Some(list_name)) => validation.list_name = list_name,
             Ok(None) => {
                 validation.problems.push((Reason::ListNotFound, format!("list {list_id} does not exist at {host}")));
@@ -57,8 +57,9 @@ impl Control {
         }
         let custom = custom_fields(&found.export);
         if !custom.is_empty() && validation.problems.is_empty() {
-            check_fields(destination.fields().await, &custom, host, &mut validation);
+            check_fields(destination.fields().await?, &custom, host, &mut validation);
         }
+        validation.warnings.extend(found.neighbours.iter().filter_map(|other| contradiction(&found.export, other)));
         let catalogue = self.catalogue(&name.tenant).await?;
         let export = found.export;
         blocking(move || {
@@ -77,18 +78,63 @@ fn custom_fields(export: &Export) -> Vec<u32> {
         | DestinationField::LastName
         | DestinationField::Phone => None,
     };
-    export.field_mappings.iter().filter_map(number).collect()
+    let set = match export.leave_policy {
+        LeavePolicy::SetField { field, .. } => Some(field),
+        LeavePolicy::Keep | LeavePolicy::Unsubscribe => None,
+    };
+    export.field_mappings.iter().filter_map(number).chain(set).collect()
+}
+
+/// What an export fills a field of the account with.
+enum Source<'a> {
+    Column(&'a str),
+    /// Whether a person is a member of this export's segments.
+    Membership,
+}
+
+fn sources(export: &Export) -> impl Iterator<Item = (DestinationField, Source<'_>)> {
+    let mapped = export
+        .field_mappings
+        .iter()
+        .map(|mapping| (mapping.destination_field, Source::Column(&mapping.profile_column)));
+    let set = match export.leave_policy {
+        LeavePolicy::SetField { field, .. } => Some((DestinationField::Custom(field), Source::Membership)),
+        LeavePolicy::Keep | LeavePolicy::Unsubscribe => None,
+    };
+    // The address is what people are known by, whatever its column is called.
+    mapped.filter(|(field, _)| *field != DestinationField::Email).chain(set)
+}
+
+/// What two exports fill differently in one account: for a person in both, the last run wins.
+fn contradiction(export: &Export, other: &Export) -> Option<String> {
+    let differs = |one: &Source<'_>, other: &Source<'_>| match (one, other) {
+        (Source::Column(one), Source::Column(other)) => one != other,
+        // Each knows only its own members, even with the same two values.
+        _ => true,
+    };
+    let fields: Vec<String> = sources(export)
+        .filter(|(field, source)| sources(other).any(|(same, with)| same == *field && differs(source, &with)))
+        .map(|(field, _)| match field {
+            DestinationField::Custom(number) => format!("custom field {number}"),
+            named => named.to_string(),
+        })
+        .collect();
+    let (fields, other) = (fields.join(", "), &other.name);
+    let text = format!(
+        "`{other}` fills {fields} in the same account from another source; for people in both the last run wins"
+    );
+    (!fields.is_empty()).then_some(text)
 }
 
 fn check_fields(
-    found: std::result::Result<Vec<(u32, String)>, CallError>,
+    found: std::result::Result<Fields, CallError>,
     custom: &[u32],
     host: &str,
     validation: &mut Validation,
 ) {
     match found {
         Ok(fields) => {
-            for number in custom.iter().filter(|number| !fields.iter().any(|(id, _)| id == *number)) {
+            for number in custom.iter().filter(|number| !fields.have(**number)) {
                 let text = format!("custom field {number} does not exist at {host}");
                 validation.problems.push((Reason::FieldNotFound, text));
             }
@@ -127,6 +173,57 @@ fn check_segments(catalogue: &Catalogue, export: &Export, validation: &mut Valid
             let text =
                 format!("{members} members; a run carries at most {} and would be skipped", limits::PROFILES_PER_RUN);
             validation.warnings.push(text);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+    use super::*;
+    use ferry_domain::{ExportName, RemovalGuard, Schedule, Timestamp};
+
+    fn export(mappings: &[(&str, &str)], set: Option<u32>) -> Export {
+        let mapping = |(field, column): &(&str, &str)| FieldMapping {
+            destination_field: DestinationField::parse(field).unwrap(),
+            profile_column: (*column).to_owned(),
+        };
+        let policy = |field| LeavePolicy::SetField { field, member_value: "in".into(), left_value: "out".into() };
+        Export {
+            name: ExportName::parse("tenants/acme/exports/weekly").unwrap(),
+            uid: String::new(),
+            display_name: String::new(),
+            connection: None,
+            segments: Vec::new(),
+            settings: ExportSettings::Activecampaign { list_id: 3, exclude_automations: true },
+            field_mappings: mappings.iter().map(mapping).collect(),
+            leave_policy: set.map_or(LeavePolicy::Keep, policy),
+            removal_guard: RemovalGuard::default(),
+            schedule: Schedule::Off,
+            latest_run: None,
+            updated_by: String::new(),
+            version: 1,
+            create_time: Timestamp::from_millis(0),
+            update_time: Timestamp::from_millis(0),
+        }
+    }
+
+    #[test]
+    fn two_exports_contradict_each_other_where_they_fill_a_field_from_other_sources() {
+        let own = export(&[("email", "mail"), ("phone", "phone"), ("7", "score"), ("8", "tier")], Some(9));
+        for (mappings, set, fields) in [
+            (vec![("email", "address"), ("phone", "phone"), ("6", "x")], None, None),
+            (vec![("phone", "mobile"), ("7", "score"), ("8", "level")], None, Some("phone, custom field 8")),
+            (vec![("9", "member")], None, Some("custom field 9")),
+            (vec![], Some(7), Some("custom field 7")),
+            (vec![], Some(9), Some("custom field 9")),
+        ] {
+            let found = contradiction(&own, &export(&mappings, set));
+            assert_eq!(found.is_some(), fields.is_some(), "{found:?}");
+            assert!(
+                fields.is_none_or(|fields| found.clone().unwrap().contains(&format!("fills {fields} in"))),
+                "{found:?}"
+            );
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The secret of a connection: typed in and sealed here, or named and left in an external store.
 
 use crate::control::key_id;
+use crate::inquiry::Inquiry;
 use crate::{Control, connection::ConnectionInput};
 use ferry_destinations::activecampaign::ActiveCampaign;
 use ferry_domain::error::Inside;
@@ -10,6 +11,7 @@ use ferry_secrets::{SecretError, SecretReference};
 use ferry_store::StoredSecret;
 use ferry_vault::Purpose;
 use secrecy::{ExposeSecret, SecretString};
+use std::sync::Arc;
 
 const KEY: &str = "connection.settings.activecampaign.api_key";
 const REFERENCE: &str = "connection.settings.activecampaign.secret_reference";
@@ -90,7 +92,7 @@ impl Control {
     }
 
     /// The destination behind a stored connection, ready to be asked.
-    pub(crate) async fn destination(&self, connection: &Connection, secret: &StoredSecret) -> Result<ActiveCampaign> {
+    pub(crate) async fn destination(&self, connection: &Connection, secret: &StoredSecret) -> Result<Inquiry> {
         let tenant = &connection.name.tenant;
         let key = match secret {
             StoredSecret::Sealed(sealed) => {
@@ -106,14 +108,17 @@ impl Control {
                 self.resolve(tenant, &reference).await?
             }
         };
-        self.destination_with(&connection.host, key)
+        self.destination_with(&connection.host, key).await
     }
 
     /// The destination at a host with a key.
-    pub(crate) fn destination_with(&self, host: &str, key: SecretString) -> Result<ActiveCampaign> {
+    pub(crate) async fn destination_with(&self, host: &str, key: SecretString) -> Result<Inquiry> {
         let not_allowed = |text: String| Error::precondition(Reason::HostNotAllowed, "HOST", host, text);
         let name = HostName::parse(host).map_err(|error| not_allowed(error.to_string()))?;
-        ActiveCampaign::new(&self.parts.egress, &name, key).map_err(|error| not_allowed(error.to_string()))
+        let destination = ActiveCampaign::new(&self.parts.egress, &name, key);
+        let destination = destination.map_err(|error| not_allowed(error.to_string()))?;
+        let lane = self.parts.lanes.lane(host, self.now()).await?;
+        Ok(Inquiry::new(destination, lane, Arc::clone(&self.parts.clock)))
     }
 }
 

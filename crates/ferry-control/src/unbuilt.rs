@@ -2,10 +2,10 @@
 //! these ever succeeds.
 
 use crate::Control;
-use ferry_domain::authz::action::{ApproveRun, WatchRuns};
+use ferry_domain::authz::action::WatchRuns;
 use ferry_domain::authz::{Action, Actor, ExportTarget, permit};
 use ferry_domain::name::RunParent;
-use ferry_domain::{Error, ExportName, Result, RunName, TenantName, limits};
+use ferry_domain::{Error, ExportName, Result, TenantName, limits};
 use std::convert::Infallible;
 
 impl Control {
@@ -29,14 +29,6 @@ impl Control {
             permit::<A>(actor, target)?.spend();
         }
         Err(Error::Unimplemented(A::METHOD))
-    }
-
-    /// `ApproveRun`.
-    pub async fn approve_run(&self, actor: &Actor, name: &str) -> Result<Infallible> {
-        let name = RunName::parse(name).map_err(|error| Error::invalid("name", error.to_string()))?;
-        let target = self.run_target::<ApproveRun>(actor, &name).await?;
-        permit::<ApproveRun>(actor, target)?.spend();
-        Err(Error::Unimplemented(ApproveRun::METHOD))
     }
 
     /// `WatchRuns`.

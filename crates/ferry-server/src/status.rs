@@ -28,6 +28,10 @@ pub(crate) fn status(error: Error, request_id: &RequestId) -> Status {
             tracing::info!(request.id = %request_id.0, permission, "a request was denied");
             (Code::PermissionDenied, Reason::RoleTooLow)
         }
+        Error::OwnRun { permission, .. } => {
+            tracing::info!(request.id = %request_id.0, permission, "a request was denied to who started the run");
+            (Code::PermissionDenied, Reason::OwnRun)
+        }
         Error::NotFound { kind, name } => {
             details.set_resource_info(kind, name, "", "it does not exist");
             (Code::NotFound, Reason::ResourceNotFound)
@@ -46,6 +50,10 @@ pub(crate) fn status(error: Error, request_id: &RequestId) -> Status {
         Error::ResourceExhausted { retry_after, .. } => {
             details.set_retry_info(Some(retry_after));
             (Code::ResourceExhausted, Reason::QuotaExceeded)
+        }
+        Error::DestinationBusy { retry_after } => {
+            details.set_retry_info(Some(retry_after));
+            (Code::Unavailable, Reason::DestinationRateLimited)
         }
         Error::Unimplemented(_) => (Code::Unimplemented, Reason::NotImplemented),
         Error::Unavailable(inside) => {

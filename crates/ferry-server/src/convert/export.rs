@@ -2,7 +2,7 @@
 
 use super::{count, duration, run, time};
 use ferry_control::etag;
-use ferry_control::export::{ExportInput, Permissions};
+use ferry_control::export::{ExportInput, LeavePolicyInput, Permissions};
 use ferry_control::export_validate::Validation;
 use ferry_domain::{Export, ExportSettings, LeavePolicy, Schedule};
 use ferry_proto::v1 as pb;
@@ -36,6 +36,10 @@ pub(crate) fn export(view: ExportView, permissions: Permissions) -> pb::Export {
         settings: Some(pb::ExportSettings { settings: Some(Settings::Activecampaign(settings)) }),
         field_mappings: export.field_mappings.into_iter().map(mapping).collect(),
         leave_policy: Some(pb::LeavePolicy { policy: Some(leave_policy(export.leave_policy)) }),
+        removal_guard: Some(pb::RemovalGuard {
+            max_percent: i32::try_from(export.removal_guard.max_percent).ok(),
+            max_number: Some(count(export.removal_guard.max_number)),
+        }),
         schedule: Some(pb::ExportSchedule { schedule: Some(schedule(export.schedule)) }),
         permissions: Some(pb::ExportPermissions {
             can_update: permissions.update,
@@ -82,13 +86,13 @@ pub(crate) fn export_input(written: Option<pb::Export>) -> ExportInput {
         None => None,
     };
     let leave_policy = written.leave_policy.and_then(|policy| policy.policy).map(|policy| match policy {
-        Policy::Keep(_) => LeavePolicy::Keep,
-        Policy::SetField(set) => LeavePolicy::SetField {
-            field: set.field.cast_unsigned(),
-            member_value: set.member_value,
-            left_value: set.left_value,
-        },
-        Policy::Unsubscribe(_) => LeavePolicy::Unsubscribe,
+        Policy::Keep(_) => LeavePolicyInput::Keep,
+        Policy::SetField(set) => {
+            LeavePolicyInput::SetField { field: set.field, member_value: set.member_value, left_value: set.left_value }
+        }
+        Policy::Unsubscribe(unsubscribe) => {
+            LeavePolicyInput::Unsubscribe { acknowledged: unsubscribe.acknowledge_irreversible }
+        }
     });
     let schedule = written.schedule.and_then(|schedule| schedule.schedule).map(|schedule| match schedule {
         PbSchedule::WithRefresh(_) => Schedule::WithRefresh,
@@ -106,6 +110,7 @@ pub(crate) fn export_input(written: Option<pb::Export>) -> ExportInput {
             .map(|mapping| (mapping.destination_field, mapping.profile_column))
             .collect(),
         leave_policy,
+        removal_guard: written.removal_guard.map(|guard| (guard.max_percent, guard.max_number)),
         schedule,
     }
 }

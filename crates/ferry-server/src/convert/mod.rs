@@ -7,7 +7,7 @@ mod segment;
 
 pub(crate) use connection::{connection, connection_input, destination_type};
 pub(crate) use export::{export, export_input, validation};
-pub(crate) use run::{rejected, run};
+pub(crate) use run::{rejected, run, run_with};
 pub(crate) use segment::{column, segment};
 
 use ferry_domain::Timestamp;

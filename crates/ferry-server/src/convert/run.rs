@@ -2,9 +2,11 @@
 
 use super::{count, time};
 use ferry_control::etag;
-use ferry_domain::{Counts, Culprit, Phase, Run, RunError, RunState, Severity, Trigger};
+use ferry_domain::{
+    Approval, Counts, Culprit, PauseReason, Phase, PlanSummary, Run, RunError, RunName, RunState, Severity, Trigger,
+};
 use ferry_proto::v1 as pb;
-use ferry_segments::{RejectedRow, Stage};
+use ferry_segments::{Action, REASON_NOT_GIVEN, RejectedRow, Sample, Stage};
 use tonic::Code;
 use tonic_types::{ErrorDetails, StatusExt};
 
@@ -14,6 +16,7 @@ const CANDIDATES: [&str; 5] =
 
 /// A run.
 pub(crate) fn run(run: Run) -> pb::Run {
+    let plan = run.plan_of.clone().map(|dry| RunName { run: dry, ..run.name.clone() });
     pb::Run {
         name: run.name.to_string(),
         uid: run.id().to_string(),
@@ -31,10 +34,11 @@ pub(crate) fn run(run: Run) -> pb::Run {
         batches_total: count(run.batches_total),
         batches_settled: count(run.batches_settled),
         dry_run: run.dry_run,
-        plan_summary: None,
-        plan: String::new(),
-        approval: None,
-        pause_reason: pb::run::PauseReason::Unspecified.into(),
+        plan_summary: run.plan_summary.map(plan_summary),
+        plan: plan.map(|plan| plan.to_string()).unwrap_or_default(),
+        approval: run.approval.map(approval),
+        pause_reason: run.pause_reason.map_or(pb::run::PauseReason::Unspecified, pause_reason).into(),
+        resume_time: run.resume_time.map(time),
         warnings: run.warnings,
         error: run.error.map(error),
         etag: etag::of(run.version),
@@ -42,6 +46,59 @@ pub(crate) fn run(run: Run) -> pb::Run {
         create_time: Some(time(run.create_time)),
         start_time: run.start_time.map(time),
         end_time: run.end_time.map(time),
+    }
+}
+
+/// A run with samples of its plan.
+pub(crate) fn run_with(found: Run, samples: Vec<Sample>) -> pb::Run {
+    let mut run = run(found);
+    if let Some(summary) = &mut run.plan_summary {
+        summary.samples = samples.into_iter().map(sample).collect();
+    }
+    run
+}
+
+fn sample(sample: Sample) -> pb::PlanSample {
+    let field = |(destination_field, value)| pb::PlanField { destination_field, value };
+    pb::PlanSample {
+        action: match sample.action {
+            Action::Add => pb::plan_sample::Action::Add,
+            Action::Change => pb::plan_sample::Action::Change,
+            Action::Remove => pb::plan_sample::Action::Remove,
+            Action::Refuse => pb::plan_sample::Action::Refuse,
+        }
+        .into(),
+        email: sample.email,
+        fields: sample.values.into_iter().map(field).collect(),
+        reason: sample.reason,
+    }
+}
+
+/// What a plan does. Its samples are given by GetRun alone.
+fn plan_summary(summary: PlanSummary) -> pb::PlanSummary {
+    pb::PlanSummary {
+        adds: count(summary.adds),
+        changes: count(summary.changes),
+        removals: count(summary.removals),
+        refusals: count(summary.refusals),
+        samples: Vec::new(),
+    }
+}
+
+fn approval(approval: Approval) -> pb::Approval {
+    pb::Approval {
+        reasons: approval.reasons,
+        approved_by: approval.approved_by.unwrap_or_default(),
+        approve_time: approval.approve_time.map(time),
+        expire_time: approval.expire_time.map(time),
+    }
+}
+
+fn pause_reason(reason: PauseReason) -> pb::run::PauseReason {
+    match reason {
+        PauseReason::Credentials => pb::run::PauseReason::Credentials,
+        PauseReason::Account => pb::run::PauseReason::Account,
+        PauseReason::RetryAfter => pb::run::PauseReason::RetryAfter,
     }
 }
 
@@ -119,17 +176,21 @@ fn error(error: RunError) -> pb::RunError {
 
 /// A row that did not go.
 pub(crate) fn rejected(row: RejectedRow) -> pb::RejectedProfile {
-    let unexplained = row.reason == "DESTINATION_REASON_NOT_GIVEN";
+    let candidates = match row.destination_reason.as_ref().unwrap_or(&row.reason).as_str() {
+        REASON_NOT_GIVEN => CANDIDATES.map(str::to_owned).to_vec(),
+        _ => row.destination_reason.into_iter().collect(),
+    };
     pb::RejectedProfile {
         segment: row.segment,
         line: row.line.map(count),
         stage: match row.stage {
             Stage::Rejected => pb::rejected_profile::Stage::Rejected,
             Stage::Refused => pb::rejected_profile::Stage::Refused,
+            Stage::Excluded => pb::rejected_profile::Stage::Excluded,
         }
         .into(),
         reason: row.reason,
-        reason_candidates: if unexplained { CANDIDATES.map(str::to_owned).to_vec() } else { Vec::new() },
+        reason_candidates: candidates,
         email: row.email.unwrap_or_default(),
     }
 }

@@ -3,7 +3,8 @@
 use super::{Call, page, unbuilt};
 use crate::convert;
 use ferry_control::Control;
-use ferry_control::export::{CreateExportCommand, RunExportCommand, UpdateExportCommand};
+use ferry_control::export::{CreateExportCommand, UpdateExportCommand};
+use ferry_control::export_run::RunExportCommand;
 use ferry_domain::authz::Actor;
 use ferry_domain::authz::action::{
     AttachExport, BatchAttachExports, BatchDetachExports, BatchUpdateSchedules, DetachExport, DuplicateExport,

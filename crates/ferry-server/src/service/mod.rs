@@ -34,7 +34,6 @@ pub const UNIMPLEMENTED: &[&str] = &[
     "ExportService/BatchDetachExports",
     "ExportService/BatchUpdateSchedules",
     "ExportService/RunAllExports",
-    "RunService/ApproveRun",
     "RunService/WatchRuns",
     "NotificationService/ListNotifications",
     "NotificationService/CreateWebhook",

@@ -22,7 +22,7 @@ impl RunService for RunApi {
     async fn get_run(&self, request: Request<pb::GetRunRequest>) -> Result<Response<pb::GetRunResponse>, Status> {
         let (actor, message, answer) = Call::new(request)?.parts();
         let found = self.control.get_run(&actor, &message.name).await;
-        answer.with(found, |found| pb::GetRunResponse { run: Some(convert::run(found)) })
+        answer.with(found, |(run, samples)| pb::GetRunResponse { run: Some(convert::run_with(run, samples)) })
     }
 
     async fn list_runs(&self, request: Request<pb::ListRunsRequest>) -> Result<Response<pb::ListRunsResponse>, Status> {
@@ -62,7 +62,8 @@ impl RunService for RunApi {
         request: Request<pb::ApproveRunRequest>,
     ) -> Result<Response<pb::ApproveRunResponse>, Status> {
         let (actor, message, answer) = Call::new(request)?.parts();
-        unbuilt(&answer, self.control.approve_run(&actor, &message.name).await)
+        let approved = self.control.approve_run(&actor, &message.name, &message.etag, &message.request_id).await;
+        answer.with(approved, |approved| pb::ApproveRunResponse { run: Some(convert::run(approved)) })
     }
 
     type WatchRunsStream = tokio_stream::Empty<Result<pb::WatchRunsResponse, Status>>;
