@@ -34,7 +34,7 @@ pub use config::{
     UnknownList, Window,
 };
 pub use faults::{Endpoint, FaultKind, FaultRule, Faults, ForbiddenShape, RetryAfter, When};
-pub use journal::{read_contacts, read_journal};
+pub use journal::{AcceptedImport, EndedBatch, History, SeenRequest, read_contacts, read_history, read_journal};
 pub use report::Report;
 pub use server::{Sim, start};
 pub use store::{ContactView, Membership};

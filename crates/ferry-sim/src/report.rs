@@ -57,6 +57,9 @@ pub struct Report {
     pub contacts_sent_again: u64,
     /// How often that was beyond the first time.
     pub extra_deliveries: u64,
+    /// Contacts that were queued while another batch of the account with their address was not processed yet, each
+    /// time. The service may apply the two in either order.
+    pub overlapping_contacts: u64,
     /// Answers that did not leave whole, as far as the simulator can see.
     pub answers_undelivered: u64,
     /// The largest body of a request.
@@ -81,6 +84,8 @@ pub(crate) struct Tally {
     confirmed: HashSet<u64>,
     /// The addresses' hashes of batches under way.
     under_way: HashMap<Uuid, Vec<u64>>,
+    /// In how many of those batches an address is.
+    batches_under_way: HashMap<u64, u32>,
 }
 
 #[derive(Default)]
@@ -177,6 +182,9 @@ impl Tally {
             *times += 1;
             self.report.contacts_sent_again += u64::from(*times == 2);
             self.report.extra_deliveries += u64::from(*times >= 2);
+            let batches = self.batches_under_way.entry(address).or_default();
+            self.report.overlapping_contacts += u64::from(*batches > 0 && !addresses.contains(&address));
+            *batches += 1;
             addresses.push(address);
         }
         self.under_way.insert(import.batch, addresses);
@@ -189,6 +197,14 @@ impl Tally {
             Ended::Failed | Ended::Interrupted => self.report.batches_broken += 1,
         }
         let addresses = self.under_way.remove(&finished.batch).unwrap_or_default();
+        for address in &addresses {
+            if let Some(batches) = self.batches_under_way.get_mut(address) {
+                *batches -= 1;
+                if *batches == 0 {
+                    self.batches_under_way.remove(address);
+                }
+            }
+        }
         let failed: HashSet<u32> = finished.failed.iter().map(|(index, _, _)| *index).collect();
         for (index, address) in (0_u32..).zip(addresses).take(finished.processed as usize) {
             if !failed.contains(&index) {

@@ -39,6 +39,16 @@ pub fn row(person: impl Display) -> String {
     format!("{},{}\n", email(&person), name(&person))
 }
 
+/// A file of `email,first_name` with these rows, each with its end of line.
+pub fn csv(rows: impl IntoIterator<Item = String>) -> String {
+    std::iter::once("email,first_name\n".to_owned()).chain(rows).collect()
+}
+
+/// A file of so many people, numbered from 0.
+pub fn people(count: usize) -> String {
+    csv((0..count).map(row))
+}
+
 /// What a piece of text belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {

@@ -4,6 +4,7 @@
 
 pub mod canary;
 mod client;
+pub mod judge;
 mod process;
 mod stage;
 mod watched;
@@ -14,6 +15,11 @@ pub use stage::{HOST, LIST, OTHER_HOST, Stage, StageOptions, TENANT, adds_up};
 pub use watched::{Watched, WatchedBody};
 
 use std::time::{Duration, Instant};
+
+/// Whether somebody asked for the long tests (`tests/run --long`).
+pub fn asked() -> bool {
+    std::env::var_os("FERRY_TEST_LONG").is_some()
+}
 
 /// Asks until there is an answer, at most for a while. The last thing seen is told when there is none.
 pub async fn eventually<T, S: std::fmt::Debug, F: Future<Output = Result<T, S>>>(

@@ -1,7 +1,7 @@
 //! The real binary as a process.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 /// The unit of times under `/proc`, the same on every Linux.
@@ -13,8 +13,10 @@ pub struct Process(Child);
 /// The path of a binary of this workspace. `tests/run` builds them before the tests.
 #[must_use]
 pub fn binary(name: &str) -> PathBuf {
-    let test = std::env::current_exe().expect("a test has a path");
-    let profile = test.ancestors().nth(2).expect("a test is in target/PROFILE/deps");
+    let ours = std::env::current_exe().expect("a program has a path");
+    let folder = ours.parent().expect("a program is in target/PROFILE");
+    // A test is one level below.
+    let profile = if folder.ends_with("deps") { folder.parent().unwrap_or(folder) } else { folder };
     let path = profile.join(name);
     assert!(path.exists(), "{name} is not built; run tests/run, or `cargo build --workspace --bins` first");
     path
@@ -54,11 +56,21 @@ impl Process {
         self.0.wait().expect("our own child can be waited for");
     }
 
+    /// Sends a signal, by its name without `SIG`.
+    pub fn signal(&self, name: &str) {
+        let told = Command::new("kill").args(["-s", name, &self.id().to_string()]).status().expect("kill is there");
+        assert!(told.success(), "our own child can be told");
+    }
+
+    /// How it ended; nothing while it runs.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.0.try_wait().expect("our own child can be looked at")
+    }
+
     /// SIGTERM; returns with its exit code once it has ended.
     #[must_use]
     pub fn stop(mut self) -> Option<i32> {
-        let told = Command::new("kill").arg(self.id().to_string()).status().expect("kill is there");
-        assert!(told.success(), "our own child can be told");
+        self.signal("TERM");
         self.0.wait().expect("our own child can be waited for").code()
     }
 

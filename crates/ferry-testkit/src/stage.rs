@@ -5,6 +5,7 @@ use ferry_proto::v1 as pb;
 use ferry_server::authn::DevelopmentIssuer;
 use ferry_sim::{AccountConfig, Sim, SimConfig};
 use std::net::SocketAddr;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
@@ -21,6 +22,8 @@ const ISSUER: (&str, &str) = ("https://issuer.ferry.test", "ferry");
 const START: Duration = Duration::from_secs(30);
 /// In a stage's folder, what holds people or keys by its nature and is no part of what the service writes.
 const SOURCES: [&str; 3] = ["segments", "secrets", JOURNAL];
+/// Where the binary, built for tests, looks for the place at which it shall die.
+const FAILPOINT: &str = "FERRY_FAILPOINT";
 const JOURNAL: &str = "journal.jsonl";
 
 /// How a stage differs from the usual one.
@@ -42,6 +45,8 @@ pub struct Stage {
     options: StageOptions,
     /// The simulator.
     pub sim: Sim,
+    /// Of the simulator's accounts.
+    hosts: Vec<String>,
     /// The account's API key.
     pub api_key: String,
     issuer: DevelopmentIssuer,
@@ -71,6 +76,11 @@ impl Stage {
 
     /// A stage that differs.
     pub async fn with(options: StageOptions) -> Self {
+        Self::with_sim(options, |_| ()).await
+    }
+
+    /// A stage whose simulator differs; the service knows all its accounts.
+    pub async fn with_sim(options: StageOptions, change: impl FnOnce(&mut SimConfig)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let api_key = canary::API_KEY.to_owned();
         let mut account = AccountConfig::new(HOST, &api_key).with_list(LIST, "Newsletter").with_field(1, "Value");
@@ -79,6 +89,8 @@ impl Stage {
         let journal = folder.path().join(JOURNAL);
         let mut config = SimConfig { time_scale: options.time_scale, ..SimConfig::new(account, journal) };
         config.accounts.push(AccountConfig::new(OTHER_HOST, &api_key).with_list(LIST, "Newsletter"));
+        change(&mut config);
+        let hosts = config.accounts.iter().map(|account| account.host.clone()).collect();
         let sim = ferry_sim::start(config).await.unwrap();
         std::fs::write(folder.path().join("ca.pem"), sim.ca_pem()).unwrap();
         std::fs::create_dir_all(folder.path().join("segments").join(TENANT)).unwrap();
@@ -91,8 +103,20 @@ impl Stage {
         let unset = SocketAddr::from(([127, 0, 0, 1], 0));
         let (destination, args, environment) = (sim.addr(), USUAL.map(str::to_owned).to_vec(), Vec::new());
         let service = None;
-        let mut stage =
-            Self { folder, options, sim, api_key, issuer, jwks, service, addr: unset, destination, args, environment };
+        let mut stage = Self {
+            folder,
+            options,
+            sim,
+            hosts,
+            api_key,
+            issuer,
+            jwks,
+            service,
+            addr: unset,
+            destination,
+            args,
+            environment,
+        };
         stage.start().await;
         let tenant = pb::Tenant { display_name: "Acme".to_owned(), ..pb::Tenant::default() };
         let request =
@@ -103,10 +127,38 @@ impl Stage {
 
     /// Starts the service on the stage's folders.
     pub async fn start(&mut self) {
+        self.spawn();
+        assert!(self.listens().await, "the service ended:\n{}", end_of(&self.log()));
+        let mut findings = Vec::new();
+        // A test that gives secrets to the environment knows that they are there.
+        if self.environment.is_empty() {
+            canary::search_process(self.service().id(), &mut findings);
+        }
+        assert!(findings.is_empty(), "{findings:#?}");
+    }
+
+    /// Starts the service, to kill itself at a failpoint: `POINT:PASSAGE`. It may die before it listens.
+    pub async fn start_to_die(&mut self, point: &str) {
+        self.environment.push((FAILPOINT.to_owned(), point.to_owned()));
+        self.spawn();
+        self.environment.pop();
+        self.listens().await;
+    }
+
+    /// Waits until the service has killed itself.
+    pub async fn died(&mut self) {
+        let service = std::sync::Mutex::new(self.service.take().unwrap());
+        let status = eventually(START, || async { service.lock().unwrap().ended().ok_or("it still runs") }).await;
+        assert_eq!(status.signal(), Some(9), "{status}:\n{}", end_of(&self.log()));
+    }
+
+    fn spawn(&mut self) {
         let addr_out = self.path("addr");
         let _none = std::fs::remove_file(&addr_out);
         let text = |path: PathBuf| path.display().to_string();
         let destination = |host: &str| format!("{host}={}={}", self.destination, text(self.path("ca.pem")));
+        let destinations =
+            self.hosts.iter().flat_map(|host| ["--development-destination".to_owned(), destination(host)]);
         let arguments = [
             [format!("--log={LOG}"), "serve".to_owned()],
             ["--data-dir".to_owned(), text(self.path("data"))],
@@ -116,27 +168,27 @@ impl Stage {
             ["--issuer".to_owned(), ISSUER.0.to_owned()],
             ["--audience".to_owned(), ISSUER.1.to_owned()],
             ["--jwks".to_owned(), self.jwks.clone()],
-            ["--development-destination".to_owned(), destination(HOST)],
-            ["--development-destination".to_owned(), destination(OTHER_HOST)],
             ["--development-time-scale".to_owned(), self.options.time_scale.to_string()],
         ];
-        let arguments = [&arguments.concat()[..], &self.args].concat();
+        let arguments = [&arguments.concat()[..], &destinations.collect::<Vec<_>>(), &self.args].concat();
         self.service = Some(Process::start_in("ferry", &arguments, &self.environment, &self.log()));
-        let log = self.log();
-        self.addr = eventually(START, || {
-            let (addr_out, log) = (addr_out.clone(), log.clone());
-            async move {
-                let text = std::fs::read_to_string(addr_out).map_err(|_| end_of(&log))?;
-                Ok::<SocketAddr, String>(text.parse().unwrap())
+    }
+
+    /// Waits until the service listens; false if it has ended before.
+    async fn listens(&mut self) -> bool {
+        let (addr_out, log) = (self.path("addr"), self.log());
+        let service = std::sync::Mutex::new(self.service.take().unwrap());
+        let addr: Option<SocketAddr> = eventually(START, || async {
+            match std::fs::read_to_string(&addr_out) {
+                Ok(text) => Ok(Some(text.parse().unwrap())),
+                Err(_) if service.lock().unwrap().ended().is_some() => Ok(None),
+                Err(_) => Err(end_of(&log)),
             }
         })
         .await;
-        let mut findings = Vec::new();
-        // A test that gives secrets to the environment knows that they are there.
-        if self.environment.is_empty() {
-            canary::search_process(self.service().id(), &mut findings);
-        }
-        assert!(findings.is_empty(), "{findings:#?}");
+        self.service = Some(service.into_inner().unwrap());
+        self.addr = addr.unwrap_or(self.addr);
+        addr.is_some()
     }
 
     /// Starts the service anew with these arguments beside the usual ones, and these variables in its environment.
@@ -176,7 +228,12 @@ impl Stage {
     /// Starts the service anew with the account's host where nobody listens.
     pub async fn unplug(&mut self) {
         let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-        self.destination = closed;
+        self.restart_through(closed).await;
+    }
+
+    /// Starts the service anew with the account's host at another address.
+    pub async fn restart_through(&mut self, destination: SocketAddr) {
+        self.destination = destination;
         self.kill();
         self.start().await;
     }
@@ -197,6 +254,12 @@ impl Stage {
     #[must_use]
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// The simulator's journal.
+    #[must_use]
+    pub fn journal(&self) -> PathBuf {
+        self.path(JOURNAL)
     }
 
     /// What the service wrote.

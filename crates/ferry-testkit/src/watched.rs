@@ -4,8 +4,10 @@ use crate::canary::{self, Kind};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
+use ferry_proto::v1 as pb;
 use http::{HeaderMap, Request, Response};
 use http_body::{Body, Frame, SizeHint};
+use prost::Message;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -15,9 +17,13 @@ use tower::Service;
 /// Methods that exist to show people, to those who may see them.
 const SHOW_PEOPLE: [&str; 3] = [
     "/ferry.v1.SegmentService/PreviewSegment",
-    "/ferry.v1.ExportService/PlanExport",
+    "/ferry.v1.RunService/GetRun",
     "/ferry.v1.RunService/ListRejectedProfiles",
 ];
+/// Shows people in one place alone: the samples of a plan.
+const SHOWS_SAMPLES: &str = SHOW_PEOPLE[1];
+/// What comes before a message on the wire: whether it is packed, and its length.
+const PREFIX: usize = 5;
 
 /// See the module. A finding panics in the test that asked.
 #[derive(Clone)]
@@ -47,7 +53,8 @@ impl Service<Request<tonic::body::Body>> for Watched {
         Box::pin(async move {
             let response = answer.await?;
             check_headers(&method, response.headers());
-            Ok(response.map(|inner| WatchedBody { inner, method, shows_people, end: Vec::new() }))
+            let shown = WatchedBody { method, shows_people, ..WatchedBody::default() };
+            Ok(response.map(|inner| WatchedBody { inner, ..shown }))
         })
     }
 }
@@ -76,19 +83,37 @@ pub struct WatchedBody {
     shows_people: bool,
     /// The end of what was searched: a canary may lie across two frames.
     end: Vec<u8>,
+    /// All of it, where the samples have to be taken out.
+    whole: Vec<u8>,
 }
 
 impl WatchedBody {
     fn check(&mut self, frame: &Frame<Bytes>) {
         if let Some(trailers) = frame.trailers_ref() {
             check_headers(&self.method, trailers);
+            self.check_beside_samples();
         }
         if let Some(data) = frame.data_ref() {
+            if self.method == SHOWS_SAMPLES {
+                self.whole.extend_from_slice(data);
+            }
             self.end.extend_from_slice(data);
             let found = canary::find(&self.end, |kind| self.shows_people && kind == Kind::Person);
             assert!(found.is_none(), "{} answers with {}", self.method, found.unwrap_or_default());
             self.end.drain(..self.end.len().saturating_sub(canary::longest()));
         }
+    }
+}
+
+impl WatchedBody {
+    fn check_beside_samples(&self) {
+        let Some(message) = self.whole.get(PREFIX..) else { return };
+        let mut answer = pb::GetRunResponse::decode(message).expect("an answer that was not packed");
+        if let Some(summary) = answer.run.as_mut().and_then(|run| run.plan_summary.as_mut()) {
+            summary.samples.clear();
+        }
+        let found = canary::find(&answer.encode_to_vec(), |_| false);
+        assert!(found.is_none(), "{} answers with {} beside samples", self.method, found.unwrap_or_default());
     }
 }
 

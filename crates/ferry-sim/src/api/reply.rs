@@ -10,7 +10,11 @@ const NOT_QUEUED: &str = "JSON payload did not pass validation. Please fix failu
 
 /// The limit per second.
 pub(crate) fn too_many_requests(retry_after: RetryAfter) -> Answer {
-    let mut answer = Answer::empty(429);
+    with_retry_after(Answer::empty(429), retry_after)
+}
+
+/// The answer with the header.
+pub(crate) fn with_retry_after(mut answer: Answer, retry_after: RetryAfter) -> Answer {
     for value in retry_after.values() {
         answer.header("retry-after", &value);
     }

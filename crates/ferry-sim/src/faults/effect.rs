@@ -27,11 +27,8 @@ pub(crate) fn instead(fault: &FaultKind, api_token: &str) -> Option<Answer> {
         FaultKind::RateLimit400 => reply::import_rate_limit(),
         FaultKind::ServerError => Answer::text(500, "text/plain", "Internal Server Error"),
         FaultKind::BadGateway => Answer::json(502, &cloudflare_502()),
-        FaultKind::Unavailable { retry_after_s } => {
-            let mut answer = Answer::text(503, "text/plain", "Service Unavailable");
-            answer.header("retry-after", &retry_after_s.to_string());
-            answer.keep_away_s = Some(f64::from(*retry_after_s));
-            answer
+        FaultKind::Unavailable { retry_after } => {
+            reply::with_retry_after(Answer::text(503, "text/plain", "Service Unavailable"), *retry_after)
         }
         FaultKind::HtmlPage => html_page(),
         FaultKind::Forbidden { shape } => match shape {

@@ -27,10 +27,10 @@ pub enum FaultKind {
     ServerError,
     /// Cloudflare's 502 as JSON.
     BadGateway,
-    /// 503 with `Retry-After`.
+    /// 503 with a `Retry-After` of the given form.
     Unavailable {
-        /// Simulated seconds.
-        retry_after_s: u32,
+        /// The form of the header.
+        retry_after: RetryAfter,
     },
     /// 504 after the request was carried out.
     GatewayTimeoutAfterwards,

@@ -13,7 +13,7 @@ use std::sync::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use crate::clock::{Clock, Micros};
+use crate::clock::Micros;
 use crate::lock;
 use crate::rng::Rng;
 
@@ -32,7 +32,7 @@ pub struct FaultRule {
     /// For which account only, by its host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
-    /// For how many simulated seconds from now on; without it, until it is used up or cleared.
+    /// For how many simulated seconds from its first request on; without it, until it is used up or cleared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seconds: Option<f64>,
 }
@@ -94,25 +94,24 @@ pub enum Endpoint {
 /// The rules in force. It may be changed at any time, from any thread.
 pub struct Faults {
     board: Mutex<Board>,
-    clock: Clock,
     released: watch::Sender<u64>,
 }
 
 struct Board {
     rules: Vec<(FaultRule, Option<Micros>)>,
+    struck: u64,
     rng: Rng,
 }
 
 impl Faults {
-    pub(crate) fn new(clock: Clock, seed: u64) -> Self {
-        let board = Mutex::new(Board { rules: Vec::new(), rng: Rng::new(seed) });
-        Self { board, clock, released: watch::Sender::new(0) }
+    pub(crate) fn new(seed: u64) -> Self {
+        let board = Mutex::new(Board { rules: Vec::new(), struck: 0, rng: Rng::new(seed) });
+        Self { board, released: watch::Sender::new(0) }
     }
 
     /// Adds a rule behind those that are there.
     pub fn add(&self, rule: FaultRule) {
-        let until = rule.seconds.map(|seconds| self.clock.now() + (seconds * 1e6) as Micros);
-        lock(&self.board).rules.push((rule, until));
+        lock(&self.board).rules.push((rule, None));
     }
 
     /// Adds a fault of the next request that it can strike.
@@ -131,6 +130,11 @@ impl Faults {
         lock(&self.board).rules.iter().map(|(rule, _)| rule.clone()).collect()
     }
 
+    /// How many requests were struck by now, those included of which no record can be made.
+    pub fn struck(&self) -> u64 {
+        lock(&self.board).struck
+    }
+
     /// Lets go every request and answer that is held now.
     pub fn release(&self) {
         self.released.send_modify(|times| *times += 1);
@@ -145,9 +149,11 @@ impl Faults {
     /// Draws the fault of a request, if it has one.
     pub(crate) fn draw(&self, account: &str, endpoint: Endpoint, at: Micros) -> Option<FaultKind> {
         let mut board = lock(&self.board);
-        let Board { rules, rng } = &mut *board;
+        let Board { rules, struck, rng } = &mut *board;
         rules.retain(|(rule, until)| until.is_none_or(|until| at < until) && rule.when != When::Next(0));
-        let (rule, _) = rules.iter_mut().find(|(rule, _)| rule.strikes(account, endpoint, rng))?;
+        let (rule, until) = rules.iter_mut().find(|(rule, _)| rule.strikes(account, endpoint, rng))?;
+        *struck += 1;
+        *until = until.or(rule.seconds.map(|seconds| at + (seconds * 1e6) as Micros));
         if let When::Next(left) = &mut rule.when {
             *left -= 1;
         }
@@ -179,7 +185,7 @@ mod tests {
     use super::*;
 
     fn faults() -> Faults {
-        Faults::new(Clock::new(1.0, 0, 0), 7)
+        Faults::new(7)
     }
 
     #[test]
@@ -202,13 +208,15 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_ends_with_its_time() {
+    fn a_rule_ends_with_its_time_which_its_first_request_begins() {
         let faults = faults();
         let mut rule = FaultRule::once(FaultKind::ServerError).when(When::Always);
         rule.seconds = Some(10.0);
         faults.add(rule);
-        assert!(faults.draw("a", Endpoint::Other, 1).is_some());
-        assert!(faults.draw("a", Endpoint::Other, 60_000_000).is_none());
+        assert!(faults.draw("a", Endpoint::Other, 60_000_000).is_some());
+        assert!(faults.draw("a", Endpoint::Other, 69_000_000).is_some());
+        assert!(faults.draw("a", Endpoint::Other, 70_000_000).is_none());
+        assert_eq!(faults.struck(), 2);
     }
 
     #[test]

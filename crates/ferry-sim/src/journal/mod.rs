@@ -3,9 +3,11 @@
 //! One thread writes. While it syncs, further records gather, and the next sync covers all of them (group commit).
 //! A crash can leave a torn last line, which belongs to a request that was never answered: it is cut off at replay.
 
+mod history;
 mod read;
 mod record;
 
+pub use history::{AcceptedImport, EndedBatch, History, SeenRequest, read_history};
 pub use read::{read_contacts, read_journal};
 
 pub(crate) use read::replay;

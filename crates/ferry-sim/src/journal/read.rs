@@ -50,7 +50,7 @@ pub(crate) fn replay(path: &Path, take: impl FnMut(Record)) -> anyhow::Result<()
 }
 
 /// Calls `take` for each whole line and answers the number of bytes that they have.
-fn records(path: &Path, mut take: impl FnMut(Record)) -> anyhow::Result<u64> {
+pub(super) fn records(path: &Path, mut take: impl FnMut(Record)) -> anyhow::Result<u64> {
     let file = File::open(path).with_context(|| format!("the journal `{}` cannot be opened", path.display()))?;
     let mut reader = BufReader::with_capacity(1 << 20, file);
     let (mut line, mut n_lines, mut whole) = (String::new(), 0_u64, 0_u64);

@@ -84,6 +84,9 @@ pub(crate) struct RequestRecord {
     pub(crate) body_sha256: Option<String>,
     pub(crate) decision: Decision,
     pub(crate) status: u16,
+    /// For how long the answer asks the client to keep away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) keep_away_s: Option<f64>,
     /// The text of a refusal, without anything of the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) text: Option<String>,
@@ -176,5 +179,8 @@ pub(crate) enum FailReason {
 #[derive(Serialize, Deserialize)]
 pub(crate) struct AnsweredRecord {
     pub(crate) of: u64,
+    /// When its answer had left, or the connection was gone.
+    #[serde(default)]
+    pub(crate) at: Micros,
     pub(crate) delivered: bool,
 }

@@ -121,7 +121,7 @@ impl Simulator {
         journal: Journal,
     ) -> Arc<Self> {
         let settings = accounts.iter().map(|account| (account.host.to_lowercase(), Settings::new(account))).collect();
-        let faults = Faults::new(clock.clone(), options.seed);
+        let faults = Faults::new(options.seed);
         let (inner, queued) = (Mutex::new(inner), Notify::new());
         Arc::new(Self { clock, faults, options, settings, inner, journal, queued })
     }
@@ -174,6 +174,7 @@ impl Simulator {
             body_sha256: sha256,
             decision: ruling.decision,
             status: ruling.answer.status,
+            keep_away_s: ruling.answer.keep_away_s,
             text: ruling.text.map(str::to_owned),
             fault: injected.map(FaultKind::name),
             early,
@@ -201,7 +202,7 @@ impl Simulator {
 
     /// Notes whether an answer left.
     pub(crate) fn answered(&self, seq: u64, delivered: bool) {
-        let record = Record::Answered(AnsweredRecord { of: seq, delivered });
+        let record = Record::Answered(AnsweredRecord { of: seq, at: self.clock.now(), delivered });
         let mut inner = lock(&self.inner);
         inner.tally.count(&record);
         self.journal.note(&record);

@@ -65,7 +65,7 @@ async fn answers_in_the_services_place_leave_the_request_undone() {
         (FaultKind::RateLimit400, 400),
         (FaultKind::ServerError, 500),
         (FaultKind::BadGateway, 502),
-        (FaultKind::Unavailable { retry_after_s: 5 }, 503),
+        (FaultKind::Unavailable { retry_after: RetryAfter::Seconds(5) }, 503),
         (FaultKind::HtmlPage, 200),
         (forbidden(ForbiddenShape::Empty), 403),
         (forbidden(ForbiddenShape::Message), 403),
