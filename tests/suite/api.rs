@@ -7,7 +7,7 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
 fn csv() -> Vec<u8> {
-    format!("email,first_name\n{}", canary::row("a")).into_bytes()
+    canary::csv([canary::row("a")]).into_bytes()
 }
 
 fn reason(status: &Status) -> String {

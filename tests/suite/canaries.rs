@@ -13,7 +13,7 @@ use tonic::Code;
 async fn a_key_that_the_destination_tells_back_is_not_told_on() {
     for status in [200, 401, 403, 422, 500] {
         let stage = Stage::new().await;
-        stage.segment("people", "csv", format!("email,first_name\n{}", canary::row(1)).as_bytes());
+        stage.segment("people", "csv", canary::csv([canary::row(1)]).as_bytes());
         stage.create_connection("newsletter").await;
         let export = stage.create_export("weekly", stage.export("newsletter", "people")).await;
         stage.sim.faults().add(FaultRule::once(FaultKind::EchoKey { status }).when(When::Always));

@@ -3,17 +3,12 @@
 #![allow(clippy::print_stdout, reason = "the figures of a long run are for whoever asked for it")]
 
 use ferry_proto::v1::run::State;
-use ferry_testkit::{Stage, StageOptions, adds_up, canary, eventually};
+use ferry_testkit::{Stage, StageOptions, adds_up, asked, canary, eventually};
 use std::io::Write;
 use std::time::{Duration, Instant};
 
 const MEMBERS: u64 = 1_000_000;
 const LIMIT: Duration = Duration::from_secs(600);
-
-/// The long tests ask for it, since an unoptimised build would take too long.
-fn asked() -> bool {
-    std::env::var_os("FERRY_TEST_LONG").is_some()
-}
 
 /// One row in 200 has no usable address, one in 100 is a twin.
 fn write(path: &std::path::Path) {

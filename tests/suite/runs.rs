@@ -3,18 +3,11 @@
 use ferry_proto::v1 as pb;
 use ferry_proto::v1::run::State;
 use ferry_sim::{Endpoint, FaultKind, FaultRule, ForbiddenShape, RetryAfter, When};
+use ferry_testkit::canary::people;
 use ferry_testkit::{HOST, LIST, Stage, StageOptions, TENANT, adds_up, canary, eventually};
 use std::time::Duration;
 
 const SOON: Duration = Duration::from_secs(60);
-
-fn people(count: usize) -> String {
-    let mut csv = "email,first_name\n".to_owned();
-    for number in 0..count {
-        csv += &canary::row(number);
-    }
-    csv
-}
 
 fn counts(run: &pb::Run) -> pb::RunCounts {
     let counts = run.counts.unwrap();
@@ -111,6 +104,26 @@ async fn a_cancelled_run_sends_nothing_more_and_reports_what_went() {
     assert_eq!(again.state(), State::Cancelled, "cancelling twice is once");
 }
 
+/// A bound that Ferry promises. What was sent is still asked about, but no import comes.
+#[tokio::test]
+async fn no_import_arrives_more_than_a_second_after_a_cancel_was_answered() {
+    let stage = Stage::with(StageOptions { time_scale: 10.0 }).await;
+    stage.segment("people", "csv", people(50_000).as_bytes());
+    stage.create_connection("newsletter").await;
+    let export = stage.create_export("weekly", stage.export("newsletter", "people")).await;
+    let run = stage.run(&export.name).await;
+    eventually(SOON, || async { if imports(&stage) >= 5 { Ok(()) } else { Err(imports(&stage)) } }).await;
+    let mut client = stage.client("administrator").await;
+    client.runs.cancel_run(pb::CancelRunRequest { name: run.name.clone(), ..Default::default() }).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let arrived = imports(&stage);
+    let ended = stage.ended(&run.name, SOON).await;
+    // Without the cancel 200 imports would take twelve seconds, so that some are left to come by now.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!((ended.state(), imports(&stage)), (State::Cancelled, arrived));
+    assert!(counts(&ended).not_sent > 0 && arrived < 200, "{arrived} imports");
+}
+
 #[tokio::test]
 async fn a_dry_run_counts_and_sends_nothing() {
     let stage = Stage::new().await;
@@ -179,29 +192,6 @@ async fn a_wrong_list_is_a_failed_run_before_anything_is_sent() {
     let run = stage.ended(&run.name, SOON).await;
     assert_eq!(error(&run), ("LIST_NOT_FOUND".to_owned(), "CULPRIT_USER"));
     assert_eq!(imports(&stage), 0);
-}
-
-#[tokio::test]
-async fn a_key_that_is_revoked_on_the_way_fails_the_run() {
-    let stage = Stage::with(StageOptions { time_scale: 10.0 }).await;
-    stage.segment("people", "csv", people(10_000).as_bytes());
-    stage.create_connection("newsletter").await;
-    let export = stage.create_export("weekly", stage.export("newsletter", "people")).await;
-    let run = stage.run(&export.name).await;
-    eventually(SOON, || async {
-        let seen = stage.sim.report().batches_accepted;
-        if seen >= 2 { Ok(()) } else { Err(seen) }
-    })
-    .await;
-    let revoked = FaultRule::once(FaultKind::Forbidden { shape: ForbiddenShape::Empty }).when(When::Always);
-    stage.sim.faults().add(revoked);
-    let run = stage.ended(&run.name, SOON).await;
-    assert_eq!(run.state(), State::Failed);
-    assert_eq!(error(&run), ("CREDENTIALS_REFUSED".to_owned(), "CULPRIT_USER"));
-    let counts = counts(&run);
-    let accepted = stage.sim.report().contacts_accepted;
-    assert_eq!((counts.confirmed + counts.unknown).cast_unsigned(), accepted, "what went before is not forgotten");
-    assert!(counts.not_sent > 0);
 }
 
 #[tokio::test]
@@ -329,7 +319,8 @@ async fn segments_in_every_format_arrive() {
     let run = stage.ended(&run.name, SOON).await;
     let counts = counts(&run);
     assert_eq!((counts.members, counts.rejected, counts.twins, counts.confirmed), (4, 1, 1, 2));
-    let names: Vec<String> = stage.sim.contacts(HOST, LIST).into_iter().map(|contact| contact.first_name).collect();
+    let mut names: Vec<String> = stage.sim.contacts(HOST, LIST).into_iter().map(|contact| contact.first_name).collect();
+    names.sort();
     assert_eq!(names, ["Ada", "Bob"]);
 }
 

@@ -16,10 +16,9 @@ mod tenants_removed;
 use ferry_proto::v1 as pb;
 use ferry_proto::v1::connection::{Access, State};
 use ferry_proto::v1::connection_settings::Settings;
-use ferry_testkit::{Client, Stage, TENANT, adds_up, eventually};
+use ferry_testkit::{Client, Stage, TENANT, adds_up, canary, eventually};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use std::fmt::Write;
 use std::time::{Duration, SystemTime};
 use tonic::Status;
 use tonic_types::StatusExt;
@@ -27,7 +26,7 @@ use tonic_types::StatusExt;
 /// How long a condition is waited for.
 const SOON: Duration = Duration::from_secs(90);
 
-fn reason(status: &Status) -> String {
+pub(crate) fn reason(status: &Status) -> String {
     status.get_details_error_info().map_or_else(|| format!("{status:?}"), |info| info.reason)
 }
 
@@ -48,15 +47,11 @@ fn counts(run: &pb::Run) -> pb::RunCounts {
 }
 
 fn people(count: usize, domain: &str) -> String {
-    let mut csv = "email,first_name\n".to_owned();
-    for number in 0..count {
-        writeln!(csv, "person.{number}@{domain},Person {number}").unwrap();
-    }
-    csv
+    canary::csv((0..count).map(|number| format!("person.{number}@{domain},Person {number}\n")))
 }
 
 /// Somebody with one role in one tenant.
-async fn caller_in(stage: &Stage, tenant: &str, subject: &str, role: &str) -> Client {
+pub(crate) async fn caller_in(stage: &Stage, tenant: &str, subject: &str, role: &str) -> Client {
     let token = stage.sign(subject, &[("tenants", json!({ tenant: role }))]);
     Client::connect(stage.addr(), &token).await
 }
@@ -67,7 +62,7 @@ async fn caller(stage: &Stage, subject: &str, role: &str) -> Client {
 }
 
 /// A connection to an account of the simulator, as a request would make it.
-fn to_host(stage: &Stage, host: &str) -> pb::Connection {
+pub(crate) fn to_host(stage: &Stage, host: &str) -> pb::Connection {
     with(stage.connection(), |settings| host.clone_into(&mut settings.host))
 }
 
@@ -90,7 +85,7 @@ fn shared(connection: pb::Connection) -> pb::Connection {
     pb::Connection { access: Access::AdministratorsAndContributors.into(), ..connection }
 }
 
-async fn create_in(
+pub(crate) async fn create_in(
     client: &mut Client,
     tenant: &str,
     connection: pb::Connection,
@@ -163,12 +158,12 @@ async fn export(client: &mut Client, name: &str) -> pb::Export {
     client.exports.get_export(request).await.unwrap().into_inner().export.unwrap()
 }
 
-async fn start(client: &mut Client, export: &str) -> Result<pb::Run, Status> {
+pub(crate) async fn start(client: &mut Client, export: &str) -> Result<pb::Run, Status> {
     let request = pb::RunExportRequest { name: export.to_owned(), ..Default::default() };
     Ok(client.exports.run_export(request).await?.into_inner().run.unwrap())
 }
 
-async fn ended(client: &Client, run: &str) -> pb::Run {
+pub(crate) async fn ended(client: &Client, run: &str) -> pb::Run {
     eventually(SOON, || {
         let (mut client, name) = (client.clone(), run.to_owned());
         async move {
@@ -198,7 +193,7 @@ async fn must_not_run(stage: &Stage, client: &mut Client, export: &str) {
 }
 
 /// Makes a tenant with the segment `people`.
-async fn make_tenant(stage: &Stage, id: &str, csv: &str) {
+pub(crate) async fn make_tenant(stage: &Stage, id: &str, csv: &str) {
     let tenant = pb::Tenant { display_name: format!("Tenant {id}"), ..Default::default() };
     let request = pb::CreateTenantRequest { tenant_id: id.to_owned(), tenant: Some(tenant), ..Default::default() };
     stage.operator().await.tenants.create_tenant(request).await.unwrap();
@@ -210,7 +205,7 @@ async fn make_tenant(stage: &Stage, id: &str, csv: &str) {
 }
 
 /// Stores the export `weekly` of `people`.
-async fn make_export(stage: &Stage, client: &mut Client, tenant: &str) -> pb::Export {
+pub(crate) async fn make_export(stage: &Stage, client: &mut Client, tenant: &str) -> pb::Export {
     let export = pb::Export {
         connection: format!("tenants/{tenant}/connections/newsletter"),
         segments: vec![format!("tenants/{tenant}/segments/people")],

@@ -1,5 +1,4 @@
-//! The rows C1 to C9, C13, C15 and C16 of the feature table (`customer-insights.md`, section 9): who makes, sees and
-//! shares connections.
+//! The rows C1 to C9, C13, C15 and C16 of the feature table: who makes, sees and shares connections.
 
 use super::{
     bind, caller, change, create, ended, export, fields, journal, keys, list, make_export, must_not_run,

@@ -12,7 +12,7 @@ use tonic::Code;
 /// A stage with one shared connection and an export on it.
 async fn stage() -> (Stage, pb::Connection, pb::Export) {
     let stage = Stage::new().await;
-    stage.segment("people", "csv", format!("email,first_name\n{}", canary::row("person")).as_bytes());
+    stage.segment("people", "csv", canary::csv([canary::row("person")]).as_bytes());
     let mut client = world::administrator(&stage, world::SOMEBODY, TENANT).await;
     let connection = world::make_connection(&stage, &mut client, TENANT, "shared").await;
     world::share(&mut client, &connection.name, Access::AdministratorsAndContributors).await;

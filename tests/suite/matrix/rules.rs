@@ -1,6 +1,6 @@
 //! Who may do what, stated a second time: from the words of the API's documents, not from the code that decides.
 
-use super::cells::{Cell, Claim, Relation, Sharing};
+use super::cells::{Cell, Claim, Owner, Relation, Sharing};
 
 /// The three roles of a tenant; each includes those before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,6 +21,8 @@ pub(super) enum Rule {
     /// A contributor whom the connection of the named export is shared with, else an administrator. Everybody sees the
     /// export, so it is no secret that it is there.
     Export,
+    /// An administrator who is not the one that started the named run.
+    AnotherAdministrator,
     /// The operator, and nobody of a tenant.
     Operator,
 }
@@ -69,7 +71,7 @@ pub(super) fn rule(rpc: &str) -> Option<Rule> {
         ("ExportService", "RunAllExports") => Rule::Least(Contributor),
         ("RunService", "GetRun" | "ListRuns" | "WatchRuns") => Rule::Least(Viewer),
         ("RunService", "CancelRun" | "ListRejectedProfiles") => Rule::Export,
-        ("RunService", "ApproveRun") => Rule::Least(Administrator),
+        ("RunService", "ApproveRun") => Rule::AnotherAdministrator,
         ("NotificationService", "ListNotifications") => Rule::Least(Viewer),
         (
             "NotificationService",
@@ -99,7 +101,11 @@ pub(super) fn expected(rule: Rule, cell: &Cell) -> Outcome {
     }
     let role = if cell.relation == Relation::Own { cell.claim.role() } else { None };
     let Some(role) = role else { return Outcome::Denied };
-    let least = if let Rule::Least(least) = rule { least } else { Role::Contributor };
+    let least = match rule {
+        Rule::Least(least) => least,
+        Rule::AnotherAdministrator => Role::Administrator,
+        Rule::Connection | Rule::Export | Rule::Operator => Role::Contributor,
+    };
     if role < least {
         return Outcome::Denied;
     }
@@ -108,6 +114,10 @@ pub(super) fn expected(rule: Rule, cell: &Cell) -> Outcome {
         Rule::Connection if !is_shared => Outcome::Hidden,
         // An export that is not there is missed by whoever has a role that might have been enough.
         Rule::Export if !is_shared && cell.sharing != Sharing::Removed => Outcome::Denied,
+        // What is not there was started by nobody.
+        Rule::AnotherAdministrator if cell.owner == Owner::Caller && cell.sharing != Sharing::Removed => {
+            Outcome::Denied
+        }
         _ => Outcome::Allowed,
     }
 }

@@ -29,7 +29,7 @@ impl Scene {
     pub(super) async fn new() -> Self {
         let stage = Stage::new().await;
         let wire = Wire::connect(stage.addr()).await;
-        stage.segment("people", "csv", format!("email,first_name\n{}", canary::row("person")).as_bytes());
+        stage.segment("people", "csv", canary::csv([canary::row("person")]).as_bytes());
         world::make_tenant(&stage, OTHER, &format!("{CANARY}@example.com,{CANARY}\n{CANARY},{CANARY}")).await;
         let mut made = Vec::new();
         let things = [(TENANT, "shared", "weekly"), (TENANT, "hidden", "secret"), (OTHER, "victim", "victim")];

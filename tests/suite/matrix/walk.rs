@@ -36,7 +36,7 @@ async fn rights_follow_every_step_of_a_history_of_sharing() {
 
 async fn walk(mut dice: Dice) {
     let stage = Stage::new().await;
-    stage.segment("people", "csv", format!("email,first_name\n{}", canary::row("person")).as_bytes());
+    stage.segment("people", "csv", canary::csv([canary::row("person")]).as_bytes());
     let mut administrator = world::administrator(&stage, world::SOMEBODY, TENANT).await;
     let connection = world::make_connection(&stage, &mut administrator, TENANT, "newsletter").await.name;
     let export = world::make_export(&mut administrator, TENANT, "weekly", &connection).await;
@@ -136,7 +136,7 @@ async fn read(client: &mut Client, connection: &str) -> Code {
 #[tokio::test]
 async fn a_repeat_needs_the_rights_that_the_first_call_had() {
     let stage = Stage::new().await;
-    stage.segment("people", "csv", format!("email,first_name\n{}", canary::row("person")).as_bytes());
+    stage.segment("people", "csv", canary::csv([canary::row("person")]).as_bytes());
     let mut administrator = world::administrator(&stage, world::SOMEBODY, TENANT).await;
     let connection = world::make_connection(&stage, &mut administrator, TENANT, "newsletter").await.name;
     let export = world::make_export(&mut administrator, TENANT, "weekly", &connection).await;

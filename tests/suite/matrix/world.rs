@@ -61,7 +61,7 @@ pub(super) async fn make_tenant(stage: &Stage, id: &str, row: &str) {
 pub(super) fn make_segments(stage: &Stage, id: &str, row: &str) {
     let folder = stage.path("segments").join(id);
     std::fs::create_dir_all(&folder).unwrap();
-    std::fs::write(folder.join("people"), format!("email,first_name\n{row}\n")).unwrap();
+    std::fs::write(folder.join("people"), canary::csv([row.to_owned()])).unwrap();
     let entry = |id: &str| {
         format!("[[segment]]\nid = \"{id}\"\ndisplay_name = \"{id}\"\nformat = \"csv\"\npath = \"people\"\n")
     };
