@@ -29,13 +29,11 @@ fn note(batch: &BatchRecord, outcomes: &mut Outcomes) {
         BatchState::Split | BatchState::Due => Outcome::NotSent,
     };
     let ordinal = |offset: u32| batch.first + u64::from(offset);
-    // What an earlier batch of theirs left open stays so.
-    let says_something = of_the_rest != Outcome::NotSent;
-    for offset in (0..batch.rows)
-        .filter(|_| says_something)
-        .filter(|offset| !batch.removed.contains(offset) && !refused.contains(offset))
-    {
-        outcomes.set(ordinal(offset)..ordinal(offset) + 1, of_the_rest);
+    // Not sent is what a row is from the beginning, and what an earlier batch left open stays so.
+    if of_the_rest != Outcome::NotSent {
+        for offset in (0..batch.rows).filter(|offset| !batch.removed.contains(offset) && !refused.contains(offset)) {
+            outcomes.set(ordinal(offset)..ordinal(offset) + 1, of_the_rest);
+        }
     }
     // Refused up front nothing was queued; a result after queueing leaves open what was written all the same.
     let queued = batch.state == BatchState::Settled && batch.remote_id.is_some();

@@ -38,18 +38,26 @@ impl Job {
         if !self.removal {
             return delta;
         }
-        let (queued, batches_settled) = (0, delta.batches_settled);
         CountsDelta {
             removals_confirmed: delta.confirmed,
             removals_refused: delta.refused,
             removals_unknown: delta.unknown,
             // A removal that is queued has no bucket of its own: until its result it counts as not sent.
             removals_not_sent: delta.not_sent + delta.queued,
-            queued,
-            batches_settled,
+            batches_settled: delta.batches_settled,
             ..CountsDelta::default()
         }
     }
+}
+
+/// The child that carries what is left of a batch of which these rows were refused; nothing if none is left.
+pub(super) fn rest_of(parent: &BatchKey, refused: impl IntoIterator<Item = u32>, seq: u32) -> Option<BatchKey> {
+    let mut removed = parent.removed.clone();
+    removed.extend(refused);
+    removed.sort_unstable();
+    removed.dedup();
+    let (first, rows) = (parent.first, parent.rows);
+    (removed.len() < rows as usize).then_some(BatchKey { seq, parent: Some(parent.seq), first, rows, removed })
 }
 
 /// The identity of each row of a batch, by offset.
@@ -232,8 +240,8 @@ fn read(context: &RunContext, plan: &mut Option<OpenPlan>, key: &BatchKey) -> Re
     let plan = match plan {
         Some(plan) => plan,
         none => {
-            let (path, aad) = (context.file_path(RunFile::Plan), context.file_aad(RunFile::Plan));
-            let reader = PlanReader::open(&path, &context.file_key(), &aad)?;
+            let place = context.files.of_run(RunFile::Plan);
+            let reader = PlanReader::open(&place.path, &place.key, &place.aad)?;
             none.insert(OpenPlan { reader, position: 0 })
         }
     };

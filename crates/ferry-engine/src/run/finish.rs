@@ -10,9 +10,7 @@ use crate::context::Context;
 use crate::failure::{self, Stop};
 use ferry_domain::{Connection, Counts, Culprit, Export, Reason, Run, RunError, RunState, Severity};
 use ferry_segments::layout::RunFile;
-use ferry_segments::{
-    FoldSpec, Outcome, Outcomes, Place, PlanError, PlanReader, RejectedRow, RejectedWriter, Stage, fold,
-};
+use ferry_segments::{FoldSpec, Outcomes, Place, PlanError, PlanReader, RejectedRow, RejectedWriter, Stage, fold};
 use ferry_store::{BatchRecord, ExportState, Lease, StateAdvance};
 use std::sync::Arc;
 
@@ -83,8 +81,7 @@ impl Ending {
         let batches = self.shared.store.batches(&self.lease).await?;
         let mut outcomes = account::outcomes(&plan.record, &batches);
         let counts = account::account(plan.counts, &plan.record, &outcomes);
-        let left = |ordinal| outcomes.get(ordinal) != Outcome::NotSent;
-        if !(0..outcomes.rows()).any(left) {
+        if (counts.not_sent, counts.removals_not_sent) == (plan.record.planned, plan.record.removals) {
             return Ok((counts, Advance::Nothing));
         }
         account::let_whole_requests_be_due(&mut outcomes, &batches);

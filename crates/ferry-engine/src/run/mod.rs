@@ -35,14 +35,11 @@ use ferry_destinations::activecampaign::ActiveCampaign;
 use ferry_domain::{Culprit, Export, Reason, RunState, Severity, Timestamp};
 use ferry_egress::HostName;
 use ferry_lanes::{Lane, Recovering};
-use ferry_segments::FileKey;
-use ferry_segments::layout::RunFile;
 use ferry_store::{Claimed, Lease, LeaseError, NamedPlan, PlanRecord, Store, StoredSecret};
 use files::RunFiles;
 use finish::Ending;
 use plan::Adopted;
 use std::ops::Deref;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -73,18 +70,6 @@ impl Deref for RunContext {
 }
 
 impl RunContext {
-    fn file_path(&self, file: RunFile) -> PathBuf {
-        self.files.of_run(file).path
-    }
-
-    fn file_aad(&self, file: RunFile) -> Vec<u8> {
-        self.files.of_run(file).aad
-    }
-
-    fn file_key(&self) -> FileKey {
-        self.files.of_run(RunFile::Plan).key
-    }
-
     /// The destination asks to be left alone for `wait` (its own time). A run does not sit a long one out.
     async fn keep_away(&self, wait: Duration) -> Result<(), Stop> {
         let now = self.shared.now();

@@ -176,6 +176,29 @@ pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send 
     })
 }
 
+/// A plan of such batches, for tests of what is made from its record.
+#[cfg(test)]
+pub(super) fn record_of(batch_rows: &[u32], removal_batch_rows: &[u32]) -> PlanRecord {
+    let sum = |rows: &[u32]| rows.iter().map(|rows| u64::from(*rows)).sum();
+    PlanRecord {
+        digest: [0; 32],
+        planned: sum(batch_rows),
+        batch_rows: batch_rows.to_vec(),
+        removals: sum(removal_batch_rows),
+        removal_batch_rows: removal_batch_rows.to_vec(),
+        fingerprints: Vec::new(),
+        connection_generation: 1,
+        host: String::new(),
+        list: 3,
+        state: None,
+        export_version: 1,
+        settings: None,
+        leave_policy: None,
+        normaliser_version: 1,
+        renderer_version: 1,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,7 +1,7 @@
 //! What is left to do, from the recorded batches: the same on a first start and after a crash.
 
 use super::RunContext;
-use super::feed::{Feed, Job};
+use super::feed::{Feed, Job, rest_of};
 use super::plan::Adopted;
 use super::settle::Unsettled;
 use crate::failure::Stop;
@@ -69,12 +69,8 @@ async fn take_up(
         }
         BatchState::Split if !repaired.contains(&record.seq) => {
             // The crash came between the split and the child's first intent.
-            let mut removed = job.key.removed.clone();
-            removed.extend(record.refused.iter().map(|row| row.offset));
-            removed.sort_unstable();
-            removed.dedup();
-            if removed.len() < job.key.rows as usize {
-                let key = BatchKey { seq: left.next_seq, parent: Some(record.seq), removed, ..job.key };
+            let refused = record.refused.iter().map(|row| row.offset);
+            if let Some(key) = rest_of(&job.key, refused, left.next_seq) {
                 left.next_seq += 1;
                 left.due.push_back(Job::new(key, removal));
             }
@@ -110,27 +106,12 @@ fn planned_batches(plan: &PlanRecord) -> VecDeque<Job> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::plan::record_of;
     use super::*;
 
     #[test]
     fn planned_batches_follow_one_another_and_removals_come_last() {
-        let plan = PlanRecord {
-            digest: [0; 32],
-            planned: 501,
-            batch_rows: vec![250, 249, 2],
-            removals: 5,
-            removal_batch_rows: vec![5],
-            fingerprints: Vec::new(),
-            connection_generation: 1,
-            host: String::new(),
-            list: 3,
-            state: None,
-            export_version: 1,
-            settings: None,
-            leave_policy: None,
-            normaliser_version: 1,
-            renderer_version: 1,
-        };
+        let plan = record_of(&[250, 249, 2], &[5]);
         let range = |job: &Job| (job.key.seq, job.key.first, job.key.rows, job.removal);
         let ranges: Vec<(u32, u64, u32, bool)> = planned_batches(&plan).iter().map(range).collect();
         assert_eq!(ranges, [(0, 0, 250, false), (1, 250, 249, false), (2, 499, 2, false), (3, 501, 5, true)]);

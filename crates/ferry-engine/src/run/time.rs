@@ -59,26 +59,11 @@ fn timed_out(limit: Duration) -> Stop {
 
 #[cfg(test)]
 mod tests {
+    use super::super::plan::record_of;
     use super::*;
 
     fn plan(batches: usize, removals: usize) -> PlanRecord {
-        PlanRecord {
-            digest: [0; 32],
-            planned: 0,
-            batch_rows: vec![250; batches],
-            removals: 0,
-            removal_batch_rows: vec![250; removals],
-            fingerprints: Vec::new(),
-            connection_generation: 1,
-            host: String::new(),
-            list: 3,
-            state: None,
-            export_version: 1,
-            settings: None,
-            leave_policy: None,
-            normaliser_version: 1,
-            renderer_version: 1,
-        }
+        record_of(&vec![250; batches], &vec![250; removals])
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use super::RunContext;
 use super::caution::Caution;
 use super::deferred::Deferred;
-use super::feed::{Feed, Job, Prepared};
+use super::feed::{Feed, Job, Prepared, rest_of};
 use super::plan::Adopted;
 use super::recover::{self, Recovered};
 use super::retry;
@@ -16,7 +16,6 @@ use super::time::Limit;
 use crate::failure::{self, Stop};
 use ferry_domain::{LeavePolicy, Phase, Reason, RunState};
 use ferry_lanes::UNSETTLED_BATCHES;
-use ferry_store::BatchKey;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -331,15 +330,7 @@ impl Work {
 
     /// The rest of a batch of which some rows were refused goes as a child, before anything new.
     fn repair(&mut self, prepared: &Prepared, refused: &[u32]) {
-        let parent = &prepared.job.key;
-        let mut removed = parent.removed.clone();
-        removed.extend_from_slice(refused);
-        removed.sort_unstable();
-        if removed.len() == parent.rows as usize {
-            return;
-        }
-        let key =
-            BatchKey { seq: self.next_seq, parent: Some(parent.seq), first: parent.first, rows: parent.rows, removed };
+        let Some(key) = rest_of(&prepared.job.key, refused.iter().copied(), self.next_seq) else { return };
         self.next_seq += 1;
         self.due.push_front(Job { people: prepared.job.people.clone(), ..Job::new(key, prepared.job.removal) });
     }

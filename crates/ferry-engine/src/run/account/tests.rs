@@ -1,4 +1,5 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+use super::super::plan::record_of;
 use super::*;
 use ferry_store::RefusedRow;
 use proptest::prelude::*;
@@ -27,23 +28,7 @@ fn at(first: u64, batch: BatchRecord) -> BatchRecord {
 }
 
 fn plan(planned: u64, removals: u64) -> PlanRecord {
-    PlanRecord {
-        digest: [0; 32],
-        planned,
-        batch_rows: Vec::new(),
-        removals,
-        removal_batch_rows: Vec::new(),
-        fingerprints: Vec::new(),
-        connection_generation: 1,
-        host: String::new(),
-        list: 3,
-        state: None,
-        export_version: 1,
-        settings: None,
-        leave_policy: None,
-        normaliser_version: 1,
-        renderer_version: 1,
-    }
+    record_of(&[u32::try_from(planned).unwrap()], &[u32::try_from(removals).unwrap()])
 }
 
 fn counted(begin: Counts, plan: &PlanRecord, batches: &[BatchRecord]) -> Counts {
