@@ -3,6 +3,8 @@
 mod m20261101_000001_initial;
 mod m20261125_000001_access;
 mod m20261125_000002_state;
+mod m20261128_000001_audit;
+mod m20261128_000003_recipients;
 
 use sea_orm_migration::prelude::*;
 
@@ -18,6 +20,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261101_000001_initial::Migration),
             Box::new(m20261125_000001_access::Migration),
             Box::new(m20261125_000002_state::Migration),
+            Box::new(m20261128_000001_audit::Migration),
+            Box::new(m20261128_000003_recipients::Migration),
         ]
     }
 }

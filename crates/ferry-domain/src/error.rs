@@ -3,6 +3,7 @@
 //! Texts are for the caller. What only an operator may read is an [`Inside`], which has no `Display` and so cannot
 //! slip into an answer.
 
+use crate::Timestamp;
 use crate::violation::Violation;
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +28,7 @@ pub enum Reason {
     ConsentTextStale,
     ConnectionInUse,
     ConnectionNotReady,
+    ConnectionRemoved,
     ExportUserLost,
     SecretUnavailable,
     OwnRun,
@@ -122,6 +124,18 @@ pub enum Error {
         /// Its full name.
         name: String,
     },
+    /// It was there, and was removed.
+    #[error("{kind} `{name}` was already removed, at {}; audit entry {entry} of its tenant says how", .time.to_rfc3339())]
+    AlreadyRemoved {
+        /// `connection`.
+        kind: &'static str,
+        /// Its full name.
+        name: String,
+        /// When.
+        time: Timestamp,
+        /// The number of the tenant's audit entry that records it.
+        entry: u64,
+    },
     /// The id is taken, or a run is going on.
     #[error("{kind} `{name}` already exists")]
     AlreadyExists {
@@ -173,7 +187,29 @@ pub enum Error {
     Internal(Inside),
 }
 
+/// What was refused to a caller for want of a right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The RPC.
+    pub permission: &'static str,
+    /// The resource's name as the caller wrote it.
+    pub resource: String,
+    /// `ROLE_TOO_LOW` or `OWN_RUN`.
+    pub reason: Reason,
+}
+
 impl Error {
+    /// What was refused, if this is a want of rights: such a call goes on record before it is answered.
+    #[must_use]
+    pub fn refusal(&self) -> Option<Refusal> {
+        let (permission, resource, reason) = match self {
+            Self::PermissionDenied { permission, resource } => (permission, resource, Reason::RoleTooLow),
+            Self::OwnRun { permission, resource } => (permission, resource, Reason::OwnRun),
+            _ => return None,
+        };
+        Some(Refusal { permission, resource: resource.clone(), reason })
+    }
+
     /// An internal error from any cause, whose text stays inside.
     pub fn internal(context: &str, cause: impl std::fmt::Display) -> Self {
         Self::Internal(Inside(format!("{context}: {cause}")))

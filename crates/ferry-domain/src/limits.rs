@@ -30,3 +30,5 @@ pub const PLAN_STANDS: Duration = Duration::from_secs(24 * 3_600);
 pub const APPROVAL_WAITS: Duration = Duration::from_secs(24 * 3_600);
 /// Characters of a custom field's value in a leave policy.
 pub const LEAVE_VALUE_CHARS: usize = 255;
+/// Days that bodies of audit entries are kept, at most; longer is for ever.
+pub const AUDIT_RETENTION_DAYS_MAX: u32 = 36_500;

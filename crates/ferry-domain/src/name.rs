@@ -190,6 +190,12 @@ impl RunParent {
     }
 }
 
+/// The tenant that a name begins with, whatever follows.
+#[must_use]
+pub fn tenant_in(name: &str) -> Option<TenantId> {
+    name.strip_prefix("tenants/")?.split('/').next().and_then(|id| TenantId::parse(id).ok())
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]

@@ -129,6 +129,22 @@ pub enum Trigger {
     Schedule,
     /// The tenant's refresh.
     Refresh,
+    /// The removal of its connection: it takes off the list those whom the export put there, and reads no segment.
+    Retraction,
+    /// An erasure: it takes one person off the list, and reads no segment.
+    Erasure,
+}
+
+impl Trigger {
+    /// Whether such a run takes people off a list and reads no segment. It rests on nobody's right to run exports, and is
+    /// never held.
+    #[must_use]
+    pub fn takes_off(self) -> bool {
+        match self {
+            Self::Retraction | Self::Erasure => true,
+            Self::OnDemand | Self::Schedule | Self::Refresh => false,
+        }
+    }
 }
 
 /// Who can mend it.

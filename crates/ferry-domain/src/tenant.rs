@@ -24,6 +24,8 @@ pub struct Tenant {
     pub display_name: String,
     /// Production or sandbox.
     pub kind: TenantKind,
+    /// For how many days bodies of its audit entries are kept; for ever if nothing.
+    pub audit_retention: Option<u32>,
     /// Raised by each change.
     pub version: i64,
     /// When it was made.

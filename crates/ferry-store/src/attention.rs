@@ -4,9 +4,11 @@
 //! (`state`, `attention`), and whether somebody is there in whose name unattended runs may act
 //! (`export_user_lost_time`).
 
+use crate::audit::Fact;
 use crate::connection::{read_state, state_word, to_domain};
-use crate::entity::connection;
+use crate::entity::{connection, run};
 use crate::error::{database, from_json, to_json};
+use crate::facts::{self, Told};
 use ferry_domain::{ConnectionState, Error, Reason, Result, Timestamp};
 use sea_orm::ActiveValue::Set;
 use sea_orm::{DatabaseTransaction, EntityTrait, IntoActiveModel};
@@ -23,6 +25,14 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Taken => "taken",
+            Self::Refused(_) => "refused",
+            Self::Nothing => "nothing",
+        }
+    }
+
     /// Notes it, if it is about the secret in force: a run may have begun with an older one. Tells whether it was.
     pub(crate) fn note(
         self,
@@ -53,29 +63,34 @@ pub(crate) fn seen(row: &connection::Model) -> Result<(ConnectionState, Option<R
     if row.export_user_lost_time.is_some() {
         return Ok((ConnectionState::NeedsAttention, Some(Reason::ExportUserLost)));
     }
+    let reason = of_destination(row)?;
+    Ok((if reason.is_some() { ConnectionState::NeedsAttention } else { read_state(&row.state)? }, reason))
+}
+
+/// What the destination has against it, whoever may be there to run on it.
+pub(crate) fn of_destination(row: &connection::Model) -> Result<Option<Reason>> {
     let state = read_state(&row.state)?;
     let attention = row.attention.as_deref().map(|text| from_json("connections", text)).transpose()?;
     // A row from before the reason was kept says no more than that the destination refused.
-    let reason = (state == ConnectionState::NeedsAttention).then(|| attention.unwrap_or(Reason::CredentialsRefused));
-    Ok((state, reason))
+    Ok((state == ConnectionState::NeedsAttention).then(|| attention.unwrap_or(Reason::CredentialsRefused)))
 }
 
 /// Nobody is there any more in whose name its unattended runs may act.
 pub(crate) async fn needs_export_user(
     transaction: &DatabaseTransaction,
-    row: connection::Model,
+    found: connection::Model,
     now: Timestamp,
-) -> Result<()> {
-    if row.export_user_lost_time.is_some() {
-        return Ok(());
+) -> Result<Told<connection::Model>> {
+    if found.export_user_lost_time.is_some() {
+        return Ok(Told { row: found, facts: Vec::new() });
     }
-    let version = row.version + 1;
-    let mut row = row.into_active_model();
+    let mut row = found.clone().into_active_model();
     row.export_user_lost_time = Set(Some(now.as_millis()));
-    row.version = Set(version);
+    row.version = Set(found.version + 1);
     row.update_time = Set(now.as_millis());
-    connection::Entity::update(row).exec(transaction).await.map_err(database)?;
-    Ok(())
+    let row = connection::Entity::update(row).exec(transaction).await.map_err(database)?;
+    let fact = facts::needs_attention(&found, &row, Reason::ExportUserLost)?;
+    Ok(Told { row, facts: vec![fact] })
 }
 
 /// Refuses to run on a connection that needs attention.
@@ -105,4 +120,27 @@ fn attention_kind(attention: Reason) -> &'static str {
         Reason::ExportUserLost => "EXPORT_USER",
         _ => "CREDENTIALS",
     }
+}
+
+/// Notes what the destination said of the connection of a run. Nothing if that was about an older secret, or the
+/// connection is gone.
+pub(crate) async fn refused(
+    transaction: &DatabaseTransaction,
+    run: &run::Model,
+    reason: Reason,
+    of_version: u32,
+    now: Timestamp,
+) -> Result<Option<Fact>> {
+    let key = (run.tenant.clone(), run.connection.clone());
+    let Some(found) = connection::Entity::find_by_id(key).one(transaction).await.map_err(database)? else {
+        return Ok(None);
+    };
+    let mut row = found.clone().into_active_model();
+    if !Verdict::Refused(reason).note(of_version, &mut row, &found)? {
+        return Ok(None);
+    }
+    row.version = Set(found.version + 1);
+    row.update_time = Set(now.as_millis());
+    let row = connection::Entity::update(row).exec(transaction).await.map_err(database)?;
+    facts::needs_attention(&found, &row, reason).map(Some)
 }

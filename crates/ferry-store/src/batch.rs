@@ -14,14 +14,17 @@
 //! again and may have arrived is not one that was never sent.
 
 use crate::Store;
+use crate::egress::{Recipient, Sends};
 use crate::entity::batch;
 use crate::error::{corrupt, database, from_json};
 use crate::lease::{Lease, LeaseError};
 use crate::record::{Record, Recorded, What};
 use crate::run_work::Fenced;
 use ferry_domain::{Counts, Error, Result, Timestamp};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
+use sea_orm::sea_query::{Expr, ExprTrait};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// Which rows of the plan a batch carries.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,6 +96,12 @@ pub struct Intent {
     pub account: String,
     /// Over the request's bytes.
     pub body_digest: [u8; 32],
+    /// Over `body_digest`, by a key of the tenant: on record, and of use only to who has the key and the bytes.
+    pub keyed_digest: [u8; 32],
+    /// Where it goes, and what for.
+    pub recipient: Arc<Recipient>,
+    /// What it does with the people in it.
+    pub action: Sends,
     /// Not to be sent after this.
     pub send_by: Timestamp,
 }
@@ -187,13 +196,7 @@ pub struct CountsDelta {
 impl Store {
     /// The batches on record, in order.
     pub async fn batches(&self, lease: &Lease) -> Fenced<Vec<BatchRecord>> {
-        let rows = batch::Entity::find()
-            .filter(batch::Column::Run.eq(lease.run().run.as_str()))
-            .order_by_asc(batch::Column::Seq)
-            .all(&self.readers)
-            .await
-            .map_err(database)?;
-        Ok(rows.into_iter().map(to_domain).collect::<Result<Vec<_>>>()?)
+        Ok(of_run(&self.readers, lease.run().run.as_str(), None).await?)
     }
 
     /// Records what is about to be sent. Without it nothing may be.
@@ -233,9 +236,9 @@ impl Store {
         seq: u32,
         after: BatchAfter,
         delta: CountsDelta,
-        _now: Timestamp,
+        now: Timestamp,
     ) -> Fenced<()> {
-        self.outcome_record(lease, What::Result { seq, after, delta }).await
+        self.outcome_record(lease, What::Result { seq, after, delta, now }).await
     }
 
     async fn outcome_record(&self, lease: &Lease, what: What) -> Fenced<()> {
@@ -262,6 +265,69 @@ impl CountsDelta {
         counts.removals_refused = counts.removals_refused.saturating_add_signed(self.removals_refused);
         counts.removals_unknown = counts.removals_unknown.saturating_add_signed(self.removals_unknown);
         counts.removals_not_sent = counts.removals_not_sent.saturating_add_signed(self.removals_not_sent);
+    }
+}
+
+impl BatchAfter {
+    pub(crate) fn state(&self) -> BatchState {
+        match self {
+            Self::Queued { .. } => BatchState::Queued,
+            Self::Due => BatchState::Due,
+            Self::Split { .. } => BatchState::Split,
+            Self::Settled { .. } => BatchState::Settled,
+            Self::Unknown => BatchState::Unknown,
+        }
+    }
+}
+
+/// What a batch says of one of its rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RowOutcome<'a> {
+    /// The destination took it.
+    Confirmed,
+    /// The destination turned it down.
+    Refused {
+        /// Why, as far as the destination said.
+        reason: &'a str,
+        /// Whether it may be there all the same.
+        may_be_there: bool,
+    },
+    /// It left, and nobody knows.
+    Unknown,
+}
+
+impl BatchRecord {
+    /// What it says of its rows that were neither refused nor taken out. Nothing where it says nothing, and what an
+    /// earlier batch left open stays so.
+    #[must_use]
+    pub fn rest(&self) -> Option<RowOutcome<'static>> {
+        match self.state {
+            BatchState::Settled => Some(RowOutcome::Confirmed),
+            BatchState::Queued | BatchState::Intended | BatchState::Unknown => Some(RowOutcome::Unknown),
+            BatchState::Split | BatchState::Due if self.may_have_arrived => Some(RowOutcome::Unknown),
+            // The rest of a split batch is its child's, or, if that was never begun, was not sent.
+            BatchState::Split | BatchState::Due => None,
+        }
+    }
+
+    /// Whether its refused rows may be there all the same. Refused up front nothing was queued; a result after queueing
+    /// leaves open what was written.
+    #[must_use]
+    pub fn refused_may_be_there(&self) -> bool {
+        (self.state == BatchState::Settled && self.remote_id.is_some()) || self.may_have_arrived
+    }
+
+    /// What it says of the row with this ordinal.
+    #[must_use]
+    pub fn outcome_of(&self, ordinal: u64) -> Option<RowOutcome<'_>> {
+        let offset = ordinal.checked_sub(self.first).and_then(|offset| u32::try_from(offset).ok())?;
+        if offset >= self.rows {
+            return None;
+        }
+        if let Some(row) = self.refused.iter().find(|row| row.offset == offset) {
+            return Some(RowOutcome::Refused { reason: &row.reason, may_be_there: self.refused_may_be_there() });
+        }
+        self.rest().filter(|_| !self.removed.contains(&offset))
     }
 }
 
@@ -296,6 +362,23 @@ impl AttemptOutcome {
             Self::Void => "void",
         }
     }
+}
+
+/// The batches of a run on record, in order; of one row, those whose range it is in.
+pub(crate) async fn of_run(
+    connection: &impl ConnectionTrait,
+    run: &str,
+    ordinal: Option<u64>,
+) -> Result<Vec<BatchRecord>> {
+    use batch::Column as C;
+    let mut rows = batch::Entity::find().filter(C::Run.eq(run));
+    if let Some(ordinal) = ordinal {
+        let ordinal = i64::try_from(ordinal).map_err(|error| corrupt("batches", error))?;
+        let end = Expr::col(C::First).add(Expr::col(C::Rows));
+        rows = rows.filter(C::First.lte(ordinal)).filter(end.gt(ordinal));
+    }
+    let rows = rows.order_by_asc(C::Seq).all(connection).await.map_err(database)?;
+    rows.into_iter().map(to_domain).collect()
 }
 
 fn to_domain(row: batch::Model) -> Result<BatchRecord> {

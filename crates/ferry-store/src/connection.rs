@@ -1,21 +1,21 @@
 //! Connections, with their sealed secrets.
 
 use crate::attention::{Verdict, seen};
+use crate::audit::Changed;
 use crate::connection_change::StoredSecret;
-use crate::entity::{connection, export};
+use crate::entity::connection;
 use crate::error::{corrupt, database, from_json, to_json};
+use crate::facts;
 use crate::page::{Cursor, Listed, Page};
 use crate::request::{self, Write};
-use crate::{Store, principal, run as runs, run_hold, tenant};
-use ferry_domain::authz::action::{
-    BindExportUser, CreateConnection, DeleteConnection, GetConnection, ListConnections, VerifyConnection,
-};
+use crate::{Store, connection_retraction as retraction, principal, run_hold, tenant};
+use ferry_domain::authz::action::{BindExportUser, CreateConnection, GetConnection, ListConnections, VerifyConnection};
 use ferry_domain::authz::{Action, Permit, Spent, Visibility, may_run};
-use ferry_domain::error::Precondition;
 use ferry_domain::{
     Connection, ConnectionAccess, ConnectionId, ConnectionName, ConnectionState, Consent, Error, ExportId, ExportName,
-    Reason, Result, RunState, TenantId, Timestamp,
+    Reason, Result, TenantId, Timestamp,
 };
+use ferry_ledger::EntryResult;
 use sea_orm::ActiveValue::Set;
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
@@ -52,9 +52,11 @@ impl Store {
         new: NewConnection,
         write: Write,
     ) -> impl Future<Output = Result<Connection>> + Send + use<> {
-        let name = permit.spend().target;
-        let writer = self.writer.clone();
-        async move { writer.run(move |transaction| Box::pin(create(transaction, name, new, write))).await }
+        let Spent { target, act, .. } = permit.spend();
+        let store = self.clone();
+        async move {
+            store.change(act, write.now, move |transaction| Box::pin(create(transaction, target, new, write))).await
+        }
     }
 
     /// Reads a connection that the caller may see.
@@ -66,7 +68,7 @@ impl Store {
         let readers = self.readers.clone();
         async move {
             let found = to_domain(load(&readers, &target).await?)?;
-            if visible(&found, visibility) { Ok(found) } else { Err(not_found(&target)) }
+            if visible(&found, visibility) { retraction::shown(&readers, found).await } else { Err(not_found(&target)) }
         }
     }
 
@@ -89,7 +91,10 @@ impl Store {
             }
             let query = query.order_by_asc(connection::Column::CreateTime).order_by_asc(connection::Column::Id);
             let rows = query.limit(page.limit()).all(&readers).await.map_err(database)?;
-            let items = rows.into_iter().map(to_domain).collect::<Result<Vec<_>>>()?;
+            let mut items = Vec::with_capacity(rows.len());
+            for row in rows {
+                items.push(retraction::shown(&readers, to_domain(row)?).await?);
+            }
             Ok(page.cut(items, |c| Cursor { time: c.create_time, id: c.name.connection.as_str().to_owned() }))
         }
     }
@@ -101,10 +106,13 @@ impl Store {
         seen: Option<i64>,
         write: Write,
     ) -> impl Future<Output = Result<Connection>> + Send + use<> {
-        let Spent { actor, target, .. } = permit.spend();
-        let subject = actor.subject().to_owned();
-        let writer = self.writer.clone();
-        async move { writer.run(move |transaction| Box::pin(bind(transaction, target, subject, seen, write))).await }
+        let Spent { target, act, .. } = permit.spend();
+        let (store, subject) = (self.clone(), act.subject.clone());
+        async move {
+            store
+                .change(act, write.now, move |transaction| Box::pin(bind(transaction, target, subject, seen, write)))
+                .await
+        }
     }
 
     /// Notes what the destination said of the credentials of one version of the secret. If it took them, the runs that
@@ -115,20 +123,12 @@ impl Store {
         (verdict, of_version): (Verdict, u32),
         write: Write,
     ) -> impl Future<Output = Result<Connection>> + Send + use<> {
-        let name = permit.spend().target;
+        let Spent { target, act, .. } = permit.spend();
         let store = self.clone();
         async move {
             store
-                .run_and_wake(move |transaction| {
-                    Box::pin(async move {
-                        let found = load(transaction, &name).await?;
-                        let mut row = found.clone().into_active_model();
-                        let noted = verdict.note(of_version, &mut row, &found)?;
-                        if noted && verdict == Verdict::Taken {
-                            run_hold::resume(transaction, (&found.tenant, &found.id), write.now).await?;
-                        }
-                        put(transaction, row, &found, write.now).await
-                    })
+                .change(act, write.now, move |transaction| {
+                    Box::pin(verified(transaction, target, (verdict, of_version), write.now))
                 })
                 .await
         }
@@ -147,18 +147,6 @@ impl Store {
             Ok((to_domain(row)?, secret))
         }
     }
-
-    /// Removes a connection that no export uses, and returns what it was.
-    pub fn connection_delete(
-        &self,
-        permit: Permit<DeleteConnection>,
-        seen: Option<i64>,
-        write: Write,
-    ) -> impl Future<Output = Result<Connection>> + Send + use<> {
-        let name = permit.spend().target;
-        let writer = self.writer.clone();
-        async move { writer.run(move |transaction| Box::pin(delete(transaction, name, seen, write.now))).await }
-    }
 }
 
 /// The caller must still be somebody for whom unattended runs may act: their rights may have ended since the permit.
@@ -168,7 +156,7 @@ async fn bind(
     subject: String,
     seen: Option<i64>,
     write: Write,
-) -> Result<Connection> {
+) -> Result<Changed<Connection>> {
     let found = load(transaction, &name).await?;
     if seen.is_some_and(|seen| seen != found.version) {
         return Err(Error::Aborted { name: name.to_string() });
@@ -177,7 +165,33 @@ async fn bind(
     let mut row = found.clone().into_active_model();
     row.run_as = Set(subject);
     row.export_user_lost_time = Set(None);
-    put(transaction, row, &found, write.now).await
+    let row = put(transaction, row, &found, write.now).await?;
+    let fact = facts::of_connection("EXPORT_USER_BOUND", Some(&found), &row)?;
+    let fact = fact.with("run_as", &row.run_as).with("run_as_before", &found.run_as);
+    Ok(Changed::one(to_domain(row)?, fact))
+}
+
+async fn verified(
+    transaction: &DatabaseTransaction,
+    name: ConnectionName,
+    (verdict, of_version): (Verdict, u32),
+    now: Timestamp,
+) -> Result<Changed<Connection>> {
+    let found = load(transaction, &name).await?;
+    let mut row = found.clone().into_active_model();
+    let noted = verdict.note(of_version, &mut row, &found)?;
+    let mut resumed = Vec::new();
+    if noted && verdict == Verdict::Taken {
+        resumed = run_hold::resume(transaction, (&found.tenant, &found.id), now).await?;
+    }
+    let row = put(transaction, row, &found, now).await?;
+    let fact = facts::of_connection("CONNECTION_VERIFIED", Some(&found), &row)?;
+    let fact = fact.with("verdict", verdict.word()).with("secret_version", of_version).with("state", &row.state);
+    let fact = match verdict {
+        Verdict::Refused(reason) => fact.because(EntryResult::Failed, reason),
+        Verdict::Taken | Verdict::Nothing => fact,
+    };
+    Ok(Changed::with(to_domain(row)?, fact, resumed))
 }
 
 async fn must_be_export_user<A: Action>(
@@ -198,10 +212,10 @@ async fn put(
     mut row: connection::ActiveModel,
     found: &connection::Model,
     now: Timestamp,
-) -> Result<Connection> {
+) -> Result<connection::Model> {
     row.version = Set(found.version + 1);
     row.update_time = Set(now.as_millis());
-    to_domain(connection::Entity::update(row).exec(transaction).await.map_err(database)?)
+    connection::Entity::update(row).exec(transaction).await.map_err(database)
 }
 
 fn visible(connection: &Connection, visibility: Visibility) -> bool {
@@ -217,13 +231,13 @@ async fn create(
     name: ConnectionName,
     new: NewConnection,
     write: Write,
-) -> Result<Connection> {
+) -> Result<Changed<Connection>> {
     let tenant = name.tenant.as_str();
     tenant::must_exist(transaction, &name.tenant).await?;
     if let Some(first) = request::earlier(transaction, tenant, CreateConnection::METHOD, &write).await? {
         // Its own name, which the server may have made: the repeat brings another.
         let first = ConnectionName::parse(&first).map_err(|error| corrupt("request_ids", error))?;
-        return to_domain(load(transaction, &first).await?);
+        return Ok(Changed::nothing(to_domain(load(transaction, &first).await?)?));
     }
     if find(transaction, &name).await?.is_some() {
         let name = name.to_string();
@@ -253,58 +267,15 @@ async fn create(
         create_time: Set(write.now.as_millis()),
         update_time: Set(write.now.as_millis()),
     };
-    connection::Entity::insert(row).exec_without_returning(transaction).await.map_err(database)?;
+    let row = connection::Entity::insert(row).exec_with_returning(transaction).await.map_err(database)?;
     request::note(transaction, tenant, CreateConnection::METHOD, &write, &name.to_string()).await?;
-    to_domain(load(transaction, &name).await?)
-}
-
-async fn delete(
-    transaction: &DatabaseTransaction,
-    name: ConnectionName,
-    seen: Option<i64>,
-    now: Timestamp,
-) -> Result<Connection> {
-    let found = load(transaction, &name).await?;
-    if seen.is_some_and(|seen| seen != found.version) {
-        return Err(Error::Aborted { name: name.to_string() });
-    }
-    let dependants = export::Entity::find()
-        .filter(export::Column::Tenant.eq(name.tenant.as_str()))
-        .filter(export::Column::Connection.eq(name.connection.as_str()))
-        .order_by_asc(export::Column::Id)
-        .all(transaction)
-        .await
-        .map_err(database)?;
-    let (removed, live): (Vec<_>, Vec<_>) = dependants.into_iter().partition(|export| export.delete_time.is_some());
-    if !live.is_empty() {
-        return Err(in_use(&name, &live));
-    }
-    for export in removed {
-        let mut export = export.into_active_model();
-        export.connection = Set(None);
-        export::Entity::update(export).exec(transaction).await.map_err(database)?;
-    }
-    // Dry runs alone may be left; a paused one would wait for ever, since nobody mends what is gone.
-    let on = (name.tenant.as_str(), name.connection.as_str());
-    for paused in runs::on_connection(transaction, on, &[RunState::Paused]).await? {
-        runs::ask_to_stop(transaction, paused, now).await?;
-    }
-    let key = (name.tenant.as_str().to_owned(), name.connection.as_str().to_owned());
-    connection::Entity::delete_by_id(key).exec(transaction).await.map_err(database)?;
-    to_domain(found)
-}
-
-fn in_use(name: &ConnectionName, exports: &[export::Model]) -> Error {
-    let cause = |export: &export::Model| Precondition {
-        kind: "EXPORT",
-        subject: format!("tenants/{}/exports/{}", name.tenant, export.id),
-        description: "uses this connection; delete or detach it first".to_owned(),
-    };
-    Error::FailedPrecondition {
-        reason: Reason::ConnectionInUse,
-        message: format!("`{name}` is used by {} export(s)", exports.len()),
-        causes: exports.iter().map(cause).collect(),
-    }
+    let fact = facts::consent(facts::of_connection("CONNECTION_CREATED", None, &row)?, &row)?
+        .with("destination_type", &row.destination_type)
+        .with("host", &row.host)
+        .with("access", facts::word(&new.access)?)
+        .with("run_as", &row.run_as)
+        .with("secret", if row.secret_reference.is_some() { "reference" } else { "sealed" });
+    Ok(Changed::one(to_domain(row)?, fact))
 }
 
 pub(crate) async fn find(

@@ -1,9 +1,12 @@
 //! Opening the database: one process, one writer, a few readers.
 
+use crate::audit::{Changed, Who};
 use crate::error::database;
+use crate::new_entries::NewEntries;
 use crate::writer::Writer;
+use ferry_domain::authz::Act;
 use ferry_domain::error::Inside;
-use ferry_domain::{Error, Result};
+use ferry_domain::{Error, Result, Timestamp};
 use ferry_migrations::{Migrator, MigratorTrait};
 use futures::future::BoxFuture;
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
@@ -33,6 +36,7 @@ pub struct Store {
     pub(crate) writer: Writer,
     pub(crate) readers: DatabaseConnection,
     pub(crate) changes: Arc<watch::Sender<u64>>,
+    pub(crate) new_entries: Arc<NewEntries>,
     _lock: Arc<File>,
 }
 
@@ -43,10 +47,12 @@ impl Store {
         let writing = connect(&config.path, 1, false).await?;
         check_version(&writing).await?;
         let readers = connect(&config.path, READERS, true).await?;
+        let new_entries = Arc::new(NewEntries::default());
         Ok(Self {
-            writer: Writer::start(writing),
+            writer: Writer::start(writing, &new_entries),
             readers,
             changes: Arc::new(watch::Sender::new(0)),
+            new_entries,
             _lock: Arc::new(lock),
         })
     }
@@ -79,6 +85,22 @@ impl Store {
     #[must_use]
     pub fn commits(&self) -> u64 {
         self.writer.commits()
+    }
+
+    /// Makes a change that somebody asked for, with its entries: both are committed, or neither is. Every write of the
+    /// control plane goes through here.
+    pub(crate) async fn change<T, F>(&self, act: Act, now: Timestamp, job: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'t> FnOnce(&'t DatabaseTransaction) -> BoxFuture<'t, Result<Changed<T>>> + Send + 'static,
+    {
+        let done = self.writer.run(move |transaction| {
+            Box::pin(async move { job(transaction).await?.recorded(transaction, &Who::from(&act), now).await })
+        });
+        let done = done.await;
+        // The engine may have to act on it.
+        self.wake();
+        done
     }
 
     /// Writes what the engine may have to act on, and wakes it.

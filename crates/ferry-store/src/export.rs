@@ -1,11 +1,12 @@
 //! Exports.
 
+use crate::audit::Changed;
 use crate::connection_change::StoredSecret;
 use crate::entity::{connection, export, run};
 use crate::error::{corrupt, database, from_json, to_json};
 use crate::page::{Cursor, Listed, Page};
 use crate::request::{self, Write};
-use crate::{Store, connection as connections, run as runs, tenant as tenants};
+use crate::{Store, connection as connections, facts, run as runs, tenant as tenants};
 use ferry_domain::authz::action::{CreateExport, DeleteExport, GetExport, ListExports, UpdateExport, ValidateExport};
 use ferry_domain::authz::{Action, ExportTarget, NewExport, Permit, Spent, Visibility};
 use ferry_domain::{
@@ -123,10 +124,11 @@ impl Store {
         new: NewExportRow,
         write: Write,
     ) -> impl Future<Output = Result<Export>> + Send + use<> {
-        let Spent { actor, target, .. } = permit.spend();
-        let by = actor.subject().to_owned();
-        let writer = self.writer.clone();
-        async move { writer.run(move |transaction| Box::pin(create(transaction, target, by, new, write))).await }
+        let Spent { target, act, .. } = permit.spend();
+        let (store, by) = (self.clone(), act.subject.clone());
+        async move {
+            store.change(act, write.now, move |transaction| Box::pin(create(transaction, target, by, new, write))).await
+        }
     }
 
     /// Reads an export.
@@ -177,10 +179,13 @@ impl Store {
         change: ExportChange,
         write: Write,
     ) -> impl Future<Output = Result<Export>> + Send + use<> {
-        let Spent { actor, target, .. } = permit.spend();
-        let by = actor.subject().to_owned();
-        let writer = self.writer.clone();
-        async move { writer.run(move |transaction| Box::pin(update(transaction, target, by, change, write))).await }
+        let Spent { target, act, .. } = permit.spend();
+        let (store, by) = (self.clone(), act.subject.clone());
+        async move {
+            store
+                .change(act, write.now, move |transaction| Box::pin(update(transaction, target, by, change, write)))
+                .await
+        }
     }
 
     /// Removes an export from all lists. Its runs can still be read.
@@ -190,24 +195,23 @@ impl Store {
         seen: Option<i64>,
         write: Write,
     ) -> impl Future<Output = Result<()>> + Send + use<> {
-        let target = permit.spend().target;
-        let writer = self.writer.clone();
+        let Spent { target, act, .. } = permit.spend();
+        let store = self.clone();
         async move {
-            writer
-                .run(move |transaction| {
+            store
+                .change(act, write.now, move |transaction| {
                     Box::pin(async move {
-                        let row = unchanged(transaction, &target, seen).await?;
+                        let found = unchanged(transaction, &target, seen).await?;
                         if let Some(live) = runs::live_run(transaction, &target.name).await? {
                             let name = runs::to_domain(live)?.name.to_string();
                             let message = format!("`{name}` is going on; cancel it first");
                             return Err(Error::precondition(Reason::RunInProgress, "RUN", name, message));
                         }
-                        let version = row.version + 1;
-                        let mut row = row.into_active_model();
+                        let mut row = found.clone().into_active_model();
                         row.delete_time = Set(Some(write.now.as_millis()));
-                        row.version = Set(version);
-                        export::Entity::update(row).exec(transaction).await.map_err(database)?;
-                        Ok(())
+                        row.version = Set(found.version + 1);
+                        let row = export::Entity::update(row).exec(transaction).await.map_err(database)?;
+                        Ok(Changed::one((), facts::of_export("EXPORT_DELETED", Some(&found), &row)?))
                     })
                 })
                 .await
@@ -269,13 +273,13 @@ async fn create(
     by: String,
     new: NewExportRow,
     write: Write,
-) -> Result<Export> {
+) -> Result<Changed<Export>> {
     let NewExport { name, connection, access } = target;
     let tenant = name.tenant.as_str();
     if let Some(first) = request::earlier(transaction, tenant, CreateExport::METHOD, &write).await? {
         // Its own name, which the server may have made: the repeat brings another.
         let first = ExportName::parse(&first).map_err(|error| corrupt("request_ids", error))?;
-        return to_domain(load(transaction, &first).await?);
+        return Ok(Changed::nothing(to_domain(load(transaction, &first).await?)?));
     }
     tenants::must_exist(transaction, &name.tenant).await?;
     let on = ConnectionName { tenant: name.tenant.clone(), connection: connection.clone() };
@@ -305,9 +309,10 @@ async fn create(
         update_time: Set(write.now.as_millis()),
         delete_time: Set(None),
     };
-    export::Entity::insert(row).exec_without_returning(transaction).await.map_err(database)?;
+    let row = export::Entity::insert(row).exec_with_returning(transaction).await.map_err(database)?;
     request::note(transaction, tenant, CreateExport::METHOD, &write, &name.to_string()).await?;
-    to_domain(load(transaction, &name).await?)
+    let fact = facts::of_export("EXPORT_CREATED", None, &row)?;
+    Ok(Changed::one(to_domain(row)?, fact))
 }
 
 async fn update(
@@ -316,15 +321,15 @@ async fn update(
     by: String,
     change: ExportChange,
     write: Write,
-) -> Result<Export> {
+) -> Result<Changed<Export>> {
     let tenant = target.name.tenant.as_str();
     if request::earlier(transaction, tenant, UpdateExport::METHOD, &write).await?.is_some() {
-        return to_domain(load(transaction, &target.name).await?);
+        return Ok(Changed::nothing(to_domain(load(transaction, &target.name).await?)?));
     }
     tenants::must_exist(transaction, &target.name.tenant).await?;
     let found = unchanged(transaction, &target, change.seen_version).await?;
-    let version = found.version;
-    let mut row = found.into_active_model();
+    let fields = change.fields();
+    let mut row = found.clone().into_active_model();
     if let Some(display_name) = change.display_name {
         row.display_name = Set(display_name);
     }
@@ -347,11 +352,29 @@ async fn update(
         row.schedule = Set(to_json(&schedule)?);
     }
     row.updated_by = Set(by);
-    row.version = Set(version + 1);
+    row.version = Set(found.version + 1);
     row.update_time = Set(write.now.as_millis());
-    let updated = export::Entity::update(row).exec(transaction).await.map_err(database)?;
+    let row = export::Entity::update(row).exec(transaction).await.map_err(database)?;
     request::note(transaction, tenant, UpdateExport::METHOD, &write, &target.name.to_string()).await?;
-    to_domain(updated)
+    let fact = facts::of_export("EXPORT_UPDATED", Some(&found), &row)?.with("fields", fields);
+    Ok(Changed::one(to_domain(row)?, fact))
+}
+
+impl ExportChange {
+    /// The fields that it names, for the record.
+    fn fields(&self) -> String {
+        let named = [
+            ("display_name", self.display_name.is_some()),
+            ("segments", self.segments.is_some()),
+            ("settings", self.settings.is_some()),
+            ("field_mappings", self.field_mappings.is_some()),
+            ("leave_policy", self.leave_policy.is_some()),
+            ("removal_guard", self.removal_guard.is_some()),
+            ("schedule", self.schedule.is_some()),
+        ];
+        let named: Vec<_> = named.into_iter().filter(|(_, named)| *named).map(|(field, _)| field).collect();
+        named.join(",")
+    }
 }
 
 /// The row, if it and who may use its connection are still what the permit was granted for.
@@ -395,7 +418,8 @@ async fn view(readers: &DatabaseConnection, row: export::Model) -> Result<Export
     Ok(ExportView { export, connection, latest_run })
 }
 
-async fn find(connection: &impl ConnectionTrait, name: &ExportName) -> Result<Option<export::Model>> {
+/// The row, of a removed export too.
+pub(crate) async fn find(connection: &impl ConnectionTrait, name: &ExportName) -> Result<Option<export::Model>> {
     let key = (name.tenant.as_str().to_owned(), name.export.as_str().to_owned());
     export::Entity::find_by_id(key).one(connection).await.map_err(database)
 }

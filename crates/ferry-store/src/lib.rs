@@ -4,19 +4,37 @@
 //! every function of the engine takes a [`Lease`] and writes nothing once the run has been granted to somebody else.
 //! All writes go through one writer, which commits several at once.
 
+mod anchor;
 mod attention;
+mod audit;
+mod audit_denied;
+mod audit_export;
+mod audit_read;
+mod audit_retention;
+mod audit_stream;
 mod batch;
+mod checkpoint;
 mod connection;
 mod connection_change;
+mod connection_removal;
+mod connection_retraction;
+mod connection_stop;
 mod database;
+mod egress;
 mod entity;
+mod erasure;
+mod erasure_end;
+mod erasure_ground;
 mod error;
 mod export;
+mod facts;
 mod lane;
 mod lease;
+mod new_entries;
 mod page;
 mod plan;
 mod principal;
+mod recipients;
 mod record;
 mod removal;
 mod request;
@@ -26,30 +44,43 @@ mod run_hold;
 mod run_work;
 mod standing;
 mod state;
+mod suppression;
+mod taking_off;
 mod tenant;
 mod writer;
 
 pub use attention::Verdict;
+pub use audit_export::{ExportChain, ExportOutline, ProvedCheckpoint};
+pub use audit_read::{AuditFilter, AuditRecord};
+pub use audit_retention::Swept;
 pub use batch::{
     AttemptOutcome, BatchAfter, BatchKey, BatchRecord, BatchState, CountsDelta, Intent, IntentRefused, RefusedRow,
-    SendPermit,
+    RowOutcome, SendPermit,
 };
+pub use checkpoint::{Acknowledged, AuditLog, Lost, Rotation, SignedCheckpoint, Signing, SuppressedPerson};
 pub use connection::NewConnection;
 pub use connection_change::{ConnectionChange, NewSecret, StoredSecret};
+pub use connection_removal::{Removal, RemovalAsked, RemovedConnection};
+pub use connection_stop::{Asked, Orphan};
 pub use database::{Store, StoreConfig};
+pub use egress::{Recipient, Sends};
+pub use erasure::{ErasureOutcome, ErasurePlace, ErasureReceipt, ErasureRecipient, NewErasure};
+pub use erasure_end::{FilesErased, OpenErasure, RunFolder};
+pub use erasure_ground::{ErasureGround, LivePlan, Marks, NamedConnection, StatePlace};
 pub use export::{ExportChange, ExportCredentials, ExportFilter, ExportView, NewExportRow};
 pub use lane::LaneRecord;
 pub use lease::{Lease, LeaseError};
 pub use page::{Listed, Page};
 pub use plan::{Adoption, PlanRecord};
+pub use recipients::{RecipientsAdvance, RecipientsFiles, RecipientsKey, RecipientsRecord, SentBatch, Unfolded};
 pub use removal::RemovedTenant;
 pub use request::{RequestKey, Write};
 pub use run::{AskedPlan, NewRun, RunFiles};
-pub use run_claim::Claimed;
+pub use run_claim::{Claimed, TakesOff};
 pub use run_hold::Pause;
 pub use standing::NamedPlan;
 pub use state::{ExportState, StateAdvance, StateMark};
-pub use tenant::NewTenant;
+pub use tenant::{NewTenant, TenantChange};
 
 #[cfg(test)]
 mod tests;

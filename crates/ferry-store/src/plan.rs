@@ -6,7 +6,8 @@ use crate::error::{corrupt, database, from_json, to_json};
 use crate::state::StateMark;
 use ferry_domain::{Counts, ExportSettings, LeavePolicy, PlanSummary, Result, Timestamp};
 use sea_orm::ActiveValue::Set;
-use sea_orm::{ConnectionTrait, EntityTrait};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
+use std::collections::HashMap;
 
 /// An adopted plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +30,10 @@ pub struct PlanRecord {
     pub host: String,
     /// The list; 0 in a plan from before it was kept.
     pub list: u32,
+    /// What its data is for: the export's display name. Nothing in a plan from before it was kept.
+    pub purpose: Option<String>,
+    /// The destination fields that it fills, separated by commas. As `purpose`.
+    pub fields: Option<String>,
     /// The state of the export that it stands on; nothing for an export that has none.
     pub state: Option<StateMark>,
     /// The export's version.
@@ -37,6 +42,8 @@ pub struct PlanRecord {
     pub settings: Option<ExportSettings>,
     /// As `settings`.
     pub leave_policy: Option<LeavePolicy>,
+    /// How many people were suppressed in the tenant when it was made. One more, and it may hold somebody who was erased.
+    pub suppressions: u64,
     /// How addresses were normalised.
     pub normaliser_version: u32,
     /// How rows were rendered.
@@ -63,6 +70,13 @@ pub(crate) async fn find(connection: &impl ConnectionTrait, run: &str) -> Result
     row.map(to_domain).transpose()
 }
 
+/// Those of some runs, by run.
+pub(crate) async fn of_runs(connection: &impl ConnectionTrait, runs: &[&str]) -> Result<HashMap<String, PlanRecord>> {
+    let rows = plan::Entity::find().filter(plan::Column::Run.is_in(runs.iter().copied()));
+    let rows = rows.all(connection).await.map_err(database)?;
+    rows.into_iter().map(|row| Ok((row.run.clone(), to_domain(row)?))).collect()
+}
+
 pub(crate) async fn insert(
     connection: &impl ConnectionTrait,
     run: &str,
@@ -81,11 +95,14 @@ pub(crate) async fn insert(
         connection_generation: Set(record.connection_generation),
         host: Set(Some(record.host.clone())),
         list: Set(Some(i64::from(record.list))),
+        purpose: Set(record.purpose.clone()),
+        fields: Set(record.fields.clone()),
         state_number: Set(record.state.map(|(mark, _)| number(mark)).transpose()?),
         state_digest: Set(record.state.map(|(_, digest)| digest.to_vec())),
         settings: Set(record.settings.as_ref().map(to_json).transpose()?),
         leave_policy: Set(record.leave_policy.as_ref().map(to_json).transpose()?),
         export_version: Set(record.export_version),
+        suppressions: Set(number(record.suppressions)?),
         normaliser_version: Set(i64::from(record.normaliser_version)),
         renderer_version: Set(i64::from(record.renderer_version)),
         adopt_time: Set(now.as_millis()),
@@ -124,10 +141,13 @@ fn to_domain(row: plan::Model) -> Result<PlanRecord> {
         connection_generation: row.connection_generation,
         host: row.host.unwrap_or_default(),
         list: small(row.list.unwrap_or_default())?,
+        purpose: row.purpose,
+        fields: row.fields,
         state,
         export_version: row.export_version,
         settings: row.settings.as_deref().map(|text| from_json("plans", text)).transpose()?,
         leave_policy: row.leave_policy.as_deref().map(|text| from_json("plans", text)).transpose()?,
+        suppressions: large(row.suppressions)?,
         normaliser_version: small(row.normaliser_version)?,
         renderer_version: small(row.renderer_version)?,
     })

@@ -4,14 +4,16 @@
 //! queued or scheduled run) still act for them. Who loses the right to run exports on a connection loses it here, in the
 //! transaction that notes the loss: the connections that act for them need attention, and their runs send nothing more.
 
+use crate::audit::{self, Changed, Fact, Who};
 use crate::entity::{connection, principal, run, tenant};
 use crate::error::{corrupt, database};
+use crate::facts::Cause;
 use crate::request::{self, Write};
 use crate::{Store, attention, connection as connections, run as runs, tenant as tenants};
 use ferry_domain::authz::action::RevokePrincipal;
-use ferry_domain::authz::{Action, Permit, Role, Standing, Token, may_run};
+use ferry_domain::authz::{Action, Permit, Role, Spent, Standing, Token, may_run};
 use ferry_domain::{
-    ConnectionAccess, Culprit, Reason, Result, RunError, RunState, Severity, TenantId, Timestamp, Trigger,
+    ConnectionAccess, Culprit, Reason, Result, RunError, RunState, Severity, TenantId, TenantName, Timestamp, Trigger,
 };
 use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::OnConflict;
@@ -52,9 +54,13 @@ impl Store {
         subject: String,
         write: Write,
     ) -> impl Future<Output = Result<Timestamp>> + Send + use<> {
-        let tenant = permit.spend().target.tenant;
+        let Spent { target, act, .. } = permit.spend();
         let store = self.clone();
-        async move { store.run_and_wake(move |transaction| Box::pin(revoke(transaction, tenant, subject, write))).await }
+        async move {
+            store
+                .change(act, write.now, move |transaction| Box::pin(revoke(transaction, target.tenant, subject, write)))
+                .await
+        }
     }
 }
 
@@ -127,6 +133,7 @@ async fn note_role(
         return Ok(());
     }
     let before = found.as_ref().and_then(|row| row.role.as_deref()).and_then(Role::parse);
+    let known = found.is_some();
     let row = principal::ActiveModel {
         tenant: Set(tenant.to_owned()),
         subject: Set(subject.to_owned()),
@@ -135,10 +142,21 @@ async fn note_role(
         issue_time: Set(issued.as_millis()),
     };
     put(transaction, row).await?;
+    if known && role != before {
+        let was = before.map_or("", Role::as_str);
+        let fact = Fact::new("PRINCIPAL_ROLE_CHANGED", tenant, TenantName { tenant: named })
+            .with("subject", subject)
+            .with("role", role.map_or("", Role::as_str))
+            .with("role_before", was);
+        audit::append(transaction, &Who::ferry(), fact, now).await?;
+    }
     if role >= before {
         return Ok(());
     }
-    apply_lost_right(transaction, tenant, subject, role, now).await
+    for fact in apply_lost_right(transaction, tenant, subject, role, now).await? {
+        audit::append(transaction, &Who::ferry(), fact, now).await?;
+    }
+    Ok(())
 }
 
 async fn put(transaction: &DatabaseTransaction, row: principal::ActiveModel) -> Result<()> {
@@ -154,15 +172,17 @@ async fn revoke(
     tenant: TenantId,
     subject: String,
     write: Write,
-) -> Result<Timestamp> {
+) -> Result<Changed<Timestamp>> {
     tenants::must_exist(transaction, &tenant).await?;
     let id = tenant.as_str();
     let first = request::earlier(transaction, id, RevokePrincipal::METHOD, &write).await?;
     if let Some(first) = first {
-        return first.parse().map(Timestamp::from_millis).map_err(|error| corrupt("request_ids", error));
+        let first = first.parse().map(Timestamp::from_millis).map_err(|error| corrupt("request_ids", error))?;
+        return Ok(Changed::nothing(first));
     }
     let key = (id.to_owned(), subject.clone());
     let seen = principal::Entity::find_by_id(key).one(transaction).await.map_err(database)?;
+    let role_before = seen.as_ref().and_then(|row| row.role.clone()).unwrap_or_default();
     // An issuer's clock may be ahead of ours: a token that was seen already is refused all the same.
     let at = seen.map_or(0, |row| row.issue_time).max(write.now.as_millis());
     let row = principal::ActiveModel {
@@ -173,9 +193,13 @@ async fn revoke(
         issue_time: Set(at),
     };
     put(transaction, row).await?;
-    apply_lost_right(transaction, id, &subject, None, write.now).await?;
+    let consequences = apply_lost_right(transaction, id, &subject, None, write.now).await?;
     request::note(transaction, id, RevokePrincipal::METHOD, &write, &at.to_string()).await?;
-    Ok(Timestamp::from_millis(at))
+    let fact = Fact::new("PRINCIPAL_REVOKED", id, TenantName { tenant: tenant.clone() })
+        .with("subject", &subject)
+        .with("role_before", role_before)
+        .with("revoke_time", at);
+    Ok(Changed::with(Timestamp::from_millis(at), fact, consequences))
 }
 
 /// The role that counts for runs in somebody's name.
@@ -185,11 +209,13 @@ pub(crate) async fn role_of(connection: &impl ConnectionTrait, tenant: &str, sub
     Ok(row.and_then(|row| row.role).as_deref().and_then(Role::parse))
 }
 
-/// Whose right a run rests on: who started it, or the export user of its connection.
-pub(crate) fn acts_for<'a>(run: &'a run::Model, on: &'a connection::Model) -> Result<&'a str> {
+/// Whose right a run rests on: who started it, or the export user of its connection. One that takes people off a list is
+/// owed to them, so it rests on nobody's.
+pub(crate) fn acts_for<'a>(run: &'a run::Model, on: &'a connection::Model) -> Result<Option<&'a str>> {
     Ok(match runs::trigger_of(run)? {
-        Trigger::OnDemand => &run.started_by,
-        Trigger::Schedule | Trigger::Refresh => &on.run_as,
+        Trigger::OnDemand => Some(&run.started_by),
+        Trigger::Schedule | Trigger::Refresh => Some(&on.run_as),
+        Trigger::Retraction | Trigger::Erasure => None,
     })
 }
 
@@ -200,10 +226,11 @@ async fn apply_lost_right(
     subject: &str,
     role: Option<Role>,
     now: Timestamp,
-) -> Result<()> {
+) -> Result<Vec<Fact>> {
     if may_run(role, ConnectionAccess::Administrators) {
-        return Ok(());
+        return Ok(Vec::new());
     }
+    let mut facts = Vec::new();
     let rows = connection::Entity::find()
         .filter(connection::Column::Tenant.eq(tenant))
         .all(transaction)
@@ -213,12 +240,12 @@ async fn apply_lost_right(
         if may_run(role, connections::access_of(&row)?) {
             continue;
         }
-        stop_runs_for(transaction, &row, subject, now).await?;
+        facts.extend(stop_runs_for(transaction, &row, subject, now).await?);
         if row.run_as == subject {
-            attention::needs_export_user(transaction, row, now).await?;
+            facts.extend(attention::needs_export_user(transaction, row, now).await?.facts);
         }
     }
-    Ok(())
+    Ok(facts)
 }
 
 /// Runs that have begun send nothing more; those still queued are skipped when they are claimed.
@@ -227,22 +254,23 @@ async fn stop_runs_for(
     on: &connection::Model,
     subject: &str,
     now: Timestamp,
-) -> Result<()> {
+) -> Result<Vec<Fact>> {
+    let mut facts = Vec::new();
     let begun = [RunState::Processing, RunState::AwaitingApproval, RunState::Paused];
     for row in runs::on_connection(transaction, (&on.tenant, &on.id), &begun).await? {
-        if acts_for(&row, on)? != subject {
+        if acts_for(&row, on)? != Some(subject) {
             continue;
         }
         let error = right_lost(runs::trigger_of(&row)?);
-        runs::stop(transaction, row, Some(error), now).await?;
+        facts.extend(runs::stop(transaction, row, (Cause::RightLost, Some(error)), now).await?.facts);
     }
-    Ok(())
+    Ok(facts)
 }
 
 /// Why a run in somebody's name goes no further.
 pub(crate) fn right_lost(trigger: Trigger) -> RunError {
     let (reason, message) = match trigger {
-        Trigger::OnDemand => (
+        Trigger::OnDemand | Trigger::Retraction | Trigger::Erasure => (
             Reason::RoleTooLow,
             "whoever started this run may no longer run exports on its connection; somebody who may starts it anew",
         ),

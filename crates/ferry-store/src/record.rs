@@ -4,9 +4,10 @@
 //! Each is still a record of its own. Its lease is checked in the transaction that writes it. What is fenced, stopped or
 //! refused writes nothing and keeps no other from being written; if the database refuses the statements, each record is
 //! tried alone. Whoever waits for a record writes the next one of that batch after it, so the order of those that wait
-//! together means nothing.
+//! together means nothing; their entries follow one another in it.
 
 use crate::batch::{AttemptOutcome, BatchAfter, BatchState, CountsDelta, Intent};
+use crate::egress::{self, Heads};
 use crate::entity::{attempt, batch, connection, plan, run};
 use crate::error::{corrupt, database, from_json, to_json};
 use ferry_domain::{Counts, Result, RunState, Timestamp};
@@ -32,7 +33,7 @@ pub(crate) enum What {
     /// What came back from an attempt, and what becomes of its batch.
     Answer { attempt_id: String, outcome: AttemptOutcome, after: BatchAfter, delta: CountsDelta, now: Timestamp },
     /// What became of a batch without an attempt: the result of a poll, or of a recovery.
-    Result { seq: u32, after: BatchAfter, delta: CountsDelta },
+    Result { seq: u32, after: BatchAfter, delta: CountsDelta, now: Timestamp },
 }
 
 /// What became of a record.
@@ -50,13 +51,18 @@ pub(crate) enum Recorded {
 
 /// What a record stands on.
 #[derive(FromQueryResult)]
-struct Ground {
+pub(crate) struct Ground {
     id: String,
+    pub(crate) tenant: String,
+    pub(crate) export: String,
     epoch: i64,
     state: String,
     counts: String,
     batches_settled: i64,
     version: i64,
+    /// The head of the run's chain.
+    pub(crate) entries: i64,
+    pub(crate) entries_head: Option<Vec<u8>>,
     /// Of the connection, as it is now.
     generation: Option<i64>,
     /// Of the connection, as it was planned for.
@@ -87,16 +93,21 @@ pub(crate) async fn write(transaction: &DatabaseTransaction, records: &[&Record]
     let attempts = write_answers(transaction, written().map(|(record, _)| *record)).await?;
     let mut changes = Vec::new();
     let mut deltas: BTreeMap<&str, Vec<CountsDelta>> = BTreeMap::new();
+    let mut batches = Vec::new();
     for (record, _) in written() {
         let (seq, after, delta, doubt) = match &record.what {
-            What::Intent { .. } => continue,
+            What::Intent { intent, .. } => {
+                batches.push((*record, i64::from(intent.batch.seq)));
+                continue;
+            }
             What::Answer { attempt_id, outcome, after, delta, .. } => {
                 let seq = attempts.get(attempt_id.as_str()).copied();
                 let seq = seq.ok_or_else(|| corrupt("attempts", "an answer without an intent"))?;
                 (seq, after, delta, *outcome == AttemptOutcome::Unknown)
             }
-            What::Result { seq, after, delta } => (i64::from(*seq), after, delta, true),
+            What::Result { seq, after, delta, .. } => (i64::from(*seq), after, delta, true),
         };
+        batches.push((*record, seq));
         changes.push(Change { run: &record.run, seq, after, doubt });
         deltas.entry(record.run.as_str()).or_default().push(*delta);
     }
@@ -104,7 +115,8 @@ pub(crate) async fn write(transaction: &DatabaseTransaction, records: &[&Record]
     if !attempts.is_empty() {
         ferry_domain::failpoint!("answer-written");
     }
-    write_counts(transaction, &grounds, &deltas).await?;
+    let heads = egress::append(transaction, &grounds, batches.into_iter()).await?;
+    write_runs(transaction, &grounds, &deltas, &heads).await?;
     Ok(recorded)
 }
 
@@ -119,7 +131,8 @@ async fn grounds(transaction: &DatabaseTransaction, records: &[&Record]) -> Resu
     let found = run::Entity::find()
         .select_only()
         .columns([run::Column::Id, run::Column::Epoch, run::Column::State, run::Column::Counts])
-        .columns([run::Column::BatchesSettled, run::Column::Version])
+        .columns([run::Column::BatchesSettled, run::Column::Version, run::Column::Tenant, run::Column::Export])
+        .columns([run::Column::Entries, run::Column::EntriesHead])
         .column_as(connection::Column::Generation, "generation")
         .column_as(plan::Column::ConnectionGeneration, "planned_for")
         .join(JoinType::LeftJoin, to_connection.into())
@@ -255,49 +268,46 @@ async fn write_batches(transaction: &DatabaseTransaction, changes: &[Change<'_>]
 
 fn row_of(change: &Change<'_>) -> Result<ValueTuple> {
     let (mut remote, mut sent, mut confirmed_rows, mut refused_rows, mut doubtful) = (None, None, None, None, None);
-    let state = match change.after {
+    match change.after {
         BatchAfter::Queued { remote_id, sent_time } => {
             (remote, sent) = (Some(remote_id.clone()), Some(sent_time.as_millis()));
-            BatchState::Queued
         }
-        BatchAfter::Due => {
-            doubtful = change.doubt.then_some(true);
-            BatchState::Due
-        }
-        BatchAfter::Split { refused } => {
-            refused_rows = Some(to_json(refused)?);
-            BatchState::Split
-        }
+        BatchAfter::Due => doubtful = change.doubt.then_some(true),
+        BatchAfter::Split { refused } => refused_rows = Some(to_json(refused)?),
         BatchAfter::Settled { confirmed, refused } => {
             (confirmed_rows, refused_rows) = (Some(i64::from(*confirmed)), Some(to_json(refused)?));
             doubtful = Some(false);
-            BatchState::Settled
         }
-        BatchAfter::Unknown => BatchState::Unknown,
-    };
-    let key: [Value; 3] = [change.run.into(), change.seq.into(), state.word().into()];
+        BatchAfter::Unknown => {}
+    }
+    let key: [Value; 3] = [change.run.into(), change.seq.into(), change.after.state().word().into()];
     let values: [Value; 5] = [remote.into(), sent.into(), confirmed_rows.into(), refused_rows.into(), doubtful.into()];
     Ok(ValueTuple::Many(key.into_iter().chain(values).collect()))
 }
 
-async fn write_counts(
+/// The accounts of the runs, and the heads of their chains. A run whose account stays has no new version.
+async fn write_runs(
     transaction: &DatabaseTransaction,
     grounds: &HashMap<String, Ground>,
     deltas: &BTreeMap<&str, Vec<CountsDelta>>,
+    heads: &Heads<'_>,
 ) -> Result<()> {
-    let mut rows = Vec::with_capacity(deltas.len());
-    for (run, deltas) in deltas {
+    let mut rows = Vec::with_capacity(heads.len());
+    for (run, (entries, head)) in heads {
         let Some(ground) = grounds.get(*run) else { continue };
-        if deltas.iter().all(|delta| *delta == CountsDelta::default()) {
-            continue;
-        }
-        let mut counts: Counts = from_json("runs", &ground.counts)?;
-        let mut settled = ground.batches_settled;
+        let deltas = deltas.get(run).into_iter().flatten().filter(|delta| **delta != CountsDelta::default());
+        let (mut counts, mut settled, mut version) = (None, ground.batches_settled, ground.version);
         for delta in deltas {
-            delta.add_to(&mut counts);
+            if counts.is_none() {
+                counts = Some(from_json::<Counts>("runs", &ground.counts)?);
+                version += 1;
+            }
+            counts.iter_mut().for_each(|counts| delta.add_to(counts));
             settled += delta.batches_settled;
         }
-        let values: [Value; 4] = [(*run).into(), to_json(&counts)?.into(), settled.into(), (ground.version + 1).into()];
+        let counts = counts.as_ref().map_or_else(|| Ok(ground.counts.clone()), to_json)?;
+        let values: [Value; 6] =
+            [(*run).into(), counts.into(), settled.into(), version.into(), (*entries).into(), head.to_vec().into()];
         rows.push(ValueTuple::Many(values.into()));
     }
     if rows.is_empty() {
@@ -308,6 +318,8 @@ async fn write_counts(
         .value(run::Column::Counts, new(2))
         .value(run::Column::BatchesSettled, new(3))
         .value(run::Column::Version, new(4))
+        .value(run::Column::Entries, new(5))
+        .value(run::Column::EntriesHead, new(6))
         .and_where(Expr::col((run::Entity, run::Column::Id)).eq(new(1)));
     transaction.execute(&update).await.map_err(database)?;
     Ok(())

@@ -6,13 +6,20 @@
 //!
 //! The tombstone is one transaction. Everything after it can be repeated, and is, at the next start, until the tenant is
 //! purged. Its row stays, so that its id is never given to somebody else.
+//!
+//! So does the record of what was done: entries, chains and leaves of the tenant are never removed with it. They hold no
+//! personal data of profiles and no secret, and prove that the tenant was removed, and what had left before.
 
-use crate::entity::{attempt, batch, connection, export, export_state, plan, principal, request_id, run, tenant};
+use crate::audit::{self, Changed, Fact, Who};
+use crate::entity::{
+    attempt, batch, connection, connection_removal, export, export_state, plan, plan_index, principal, recipients,
+    request_id, run, tenant,
+};
 use crate::error::{corrupt, database};
 use crate::request::{self, Write};
-use crate::{Store, export as exports, tenant as tenants};
+use crate::{Store, anchor, export as exports, tenant as tenants};
 use ferry_domain::authz::action::DeleteTenant;
-use ferry_domain::authz::{Action, Permit};
+use ferry_domain::authz::{Action, Permit, Spent};
 use ferry_domain::{Result, TenantId, TenantName, Timestamp};
 use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::{Expr, ExprTrait};
@@ -43,9 +50,11 @@ impl Store {
         seen: Option<i64>,
         write: Write,
     ) -> impl Future<Output = Result<RemovedTenant>> + Send + use<> {
-        let id = permit.spend().target.0.tenant;
-        let store = self.clone();
-        async move { store.run_and_wake(move |transaction| Box::pin(tombstone(transaction, id, seen, write))).await }
+        let Spent { target, act, .. } = permit.spend();
+        let (store, id) = (self.clone(), target.0.tenant);
+        async move {
+            store.change(act, write.now, move |transaction| Box::pin(tombstone(transaction, id, seen, write))).await
+        }
     }
 
     /// Tenants whose removal was begun and not finished.
@@ -79,23 +88,23 @@ async fn tombstone(
     id: TenantId,
     seen: Option<i64>,
     write: Write,
-) -> Result<RemovedTenant> {
+) -> Result<Changed<RemovedTenant>> {
     if request::earlier(transaction, "", DeleteTenant::METHOD, &write).await?.is_some() {
-        return Ok(RemovedTenant(id));
+        return Ok(Changed::nothing(RemovedTenant(id)));
     }
     // A repeat finishes what an earlier call left undone.
     let begun = tenants::row_of(transaction, &id).await?;
     if begun.is_some_and(|row| row.delete_time.is_some() && row.purge_time.is_none()) {
-        return Ok(RemovedTenant(id));
+        return Ok(Changed::nothing(RemovedTenant(id)));
     }
     let found = tenants::unchanged(transaction, &id, seen).await?;
-    let mut row = found.into_active_model();
+    let mut row = found.clone().into_active_model();
     row.delete_time = Set(Some(write.now.as_millis()));
     row.update_time = Set(write.now.as_millis());
-    tenant::Entity::update(row).exec(transaction).await.map_err(database)?;
+    let row = tenant::Entity::update(row).exec(transaction).await.map_err(database)?;
     // A higher epoch takes every lease back: whoever carries a run of this tenant records no intent any more, and
     // without one nothing is sent.
-    run::Entity::update_many()
+    let stopped = run::Entity::update_many()
         .col_expr(run::Column::Epoch, Expr::col(run::Column::Epoch).add(1))
         .col_expr(run::Column::Owner, Expr::value(NOBODY))
         .filter(run::Column::Tenant.eq(id.as_str()))
@@ -103,9 +112,14 @@ async fn tombstone(
         .exec(transaction)
         .await
         .map_err(database)?;
+    // The rows of its runs go; what their chains say stays provable by these.
+    anchor::anchor_runs(transaction, Some(id.as_str()), write.now).await?;
     let name = TenantName { tenant: id.clone() }.to_string();
     request::note(transaction, "", DeleteTenant::METHOD, &write, &name).await?;
-    Ok(RemovedTenant(id))
+    let fact = Fact::new("TENANT_REMOVED", id.as_str(), &name)
+        .with("runs_stopped", stopped.rows_affected)
+        .changing(Some(&found), Some(&row))?;
+    Ok(Changed::one(RemovedTenant(id), fact))
 }
 
 /// Removes some runs with all that hangs on them; how many there were.
@@ -126,6 +140,8 @@ async fn purge_runs(transaction: &DatabaseTransaction, tenant: String) -> Result
         .await
         .map_err(database)?;
     batch::Entity::delete_many().filter(batch::Column::Run.is_in(these())).exec(transaction).await.map_err(database)?;
+    let indexes = plan_index::Entity::delete_many().filter(plan_index::Column::Run.is_in(these()));
+    indexes.exec(transaction).await.map_err(database)?;
     plan::Entity::delete_many().filter(plan::Column::Run.is_in(these())).exec(transaction).await.map_err(database)?;
     run::Entity::delete_many().filter(run::Column::Id.is_in(these())).exec(transaction).await.map_err(database)?;
     Ok(some.len())
@@ -136,8 +152,12 @@ async fn purge_rest(transaction: &DatabaseTransaction, id: String, now: Timestam
     export::Entity::delete_many().filter(export::Column::Tenant.eq(of)).exec(transaction).await.map_err(database)?;
     let states = export_state::Entity::delete_many().filter(export_state::Column::Tenant.eq(of));
     states.exec(transaction).await.map_err(database)?;
+    let recipients = recipients::Entity::delete_many().filter(recipients::Column::Tenant.eq(of));
+    recipients.exec(transaction).await.map_err(database)?;
     let connections = connection::Entity::delete_many().filter(connection::Column::Tenant.eq(of));
     connections.exec(transaction).await.map_err(database)?;
+    let removals = connection_removal::Entity::delete_many().filter(connection_removal::Column::Tenant.eq(of));
+    removals.exec(transaction).await.map_err(database)?;
     principal::Entity::delete_many()
         .filter(principal::Column::Tenant.eq(of))
         .exec(transaction)
@@ -146,6 +166,9 @@ async fn purge_rest(transaction: &DatabaseTransaction, id: String, now: Timestam
     let requests = request_id::Entity::delete_many().filter(request_id::Column::Tenant.eq(of));
     requests.exec(transaction).await.map_err(database)?;
     let purged = tenant::ActiveModel { id: Set(id), purge_time: Set(Some(now.as_millis())), ..Default::default() };
-    tenant::Entity::update(purged).exec(transaction).await.map_err(database)?;
+    let row = tenant::Entity::update(purged).exec(transaction).await.map_err(database)?;
+    let id = TenantId::parse(&row.id).map_err(|error| corrupt("tenants", error))?;
+    let fact = Fact::new("TENANT_PURGED", row.id.as_str(), TenantName { tenant: id });
+    audit::append(transaction, &Who::ferry(), fact, now).await?;
     Ok(())
 }

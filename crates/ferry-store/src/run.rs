@@ -1,12 +1,17 @@
 //! Runs, as the control plane sees them.
 
-use crate::entity::{export, run};
+use crate::audit::Changed;
+use crate::entity::{connection, export, run};
 use crate::error::{corrupt, database, from_json, to_json};
+use crate::facts::{self, Cause, Told};
 use crate::page::{Cursor, Listed, Page};
 use crate::request::{self, Write};
-use crate::{Store, attention, connection as connections, export as exports, run_hold, standing, tenant as tenants};
+use crate::{
+    Store, attention, connection as connections, connection_removal, connection_retraction, export as exports,
+    run_hold, standing, tenant as tenants,
+};
 use ferry_domain::authz::action::{CancelRun, GetRun, ListRejectedProfiles, ListRuns, PlanExport, RunExport};
-use ferry_domain::authz::{Action, ExportTarget, Permit, Spent};
+use ferry_domain::authz::{Act, Action, ExportTarget, Permit, Spent};
 use ferry_domain::name::RunParent;
 use ferry_domain::{
     ConnectionAccess, ConnectionId, ConnectionName, Counts, Error, ExportName, Reason, Result, Run, RunError, RunId,
@@ -65,8 +70,8 @@ impl Store {
         new: NewRun,
         write: Write,
     ) -> impl Future<Output = Result<Run>> + Send + use<> {
-        let Spent { actor, target, .. } = permit.spend();
-        self.queue(target, actor.subject().to_owned(), new, write, (RunExport::METHOD, Kind::Export))
+        let Spent { target, act, .. } = permit.spend();
+        self.queue(target, act, new, write, (RunExport::METHOD, Kind::Export))
     }
 
     /// Queues a run that ends once planned.
@@ -76,23 +81,24 @@ impl Store {
         new: NewRun,
         write: Write,
     ) -> impl Future<Output = Result<Run>> + Send + use<> {
-        let Spent { actor, target, .. } = permit.spend();
-        self.queue(target, actor.subject().to_owned(), new, write, (PlanExport::METHOD, Kind::Plan))
+        let Spent { target, act, .. } = permit.spend();
+        self.queue(target, act, new, write, (PlanExport::METHOD, Kind::Plan))
     }
 
     fn queue(
         &self,
         target: ExportTarget,
-        by: String,
+        act: Act,
         new: NewRun,
         write: Write,
         how: (&'static str, Kind),
     ) -> impl Future<Output = Result<Run>> + Send + use<> {
-        let store = self.clone();
+        let (store, by) = (self.clone(), act.subject.clone());
         async move {
             ferry_domain::failpoint!("run-asked");
-            let run =
-                store.run_and_wake(move |transaction| Box::pin(create(transaction, target, by, new, write, how))).await;
+            let queued = store
+                .change(act, write.now, move |transaction| Box::pin(create(transaction, target, by, new, write, how)));
+            let run = queued.await;
             ferry_domain::failpoint!("run-queued");
             run
         }
@@ -111,8 +117,8 @@ impl Store {
         let readers = self.readers.clone();
         async move {
             let run = to_domain(load(&readers, &name).await?)?;
-            let on = ConnectionName { tenant: name.tenant, connection: run.connection };
-            match connections::find(&readers, &on).await? {
+            let on = ConnectionName { tenant: name.tenant, connection: run.connection.clone() };
+            match used(&readers, &run, &on).await? {
                 Some(row) => connections::access_of(&row),
                 None => Ok(ConnectionAccess::Administrators),
             }
@@ -149,14 +155,20 @@ impl Store {
         permit: Permit<CancelRun>,
         write: Write,
     ) -> impl Future<Output = Result<Run>> + Send + use<> {
-        let name = permit.spend().target.name;
+        let Spent { target, act, .. } = permit.spend();
         let store = self.clone();
         async move {
             store
-                .run_and_wake(move |transaction| {
+                .change(act, write.now, move |transaction| {
                     Box::pin(async move {
-                        let row = load(transaction, &name).await?;
-                        to_domain(ask_to_stop(transaction, row, write.now).await?)
+                        let row = load(transaction, &target.name).await?;
+                        let Told { row, facts } = ask_to_stop(transaction, row, Cause::Cancelled, write.now).await?;
+                        let mut facts = facts.into_iter();
+                        match facts.next() {
+                            Some(asked) => Ok(Changed::with(to_domain(row)?, asked, facts)),
+                            // It was asked before.
+                            None => Ok(Changed::nothing(to_domain(row)?)),
+                        }
                     })
                 })
                 .await
@@ -173,10 +185,18 @@ impl Store {
         async move {
             let run = to_domain(load(&readers, &name).await?)?;
             let on = ConnectionName { tenant: name.tenant, connection: run.connection.clone() };
-            let connection_uid = connections::find(&readers, &on).await?.map(|row| row.uid);
+            let connection_uid = used(&readers, &run, &on).await?.map(|row| row.uid);
             Ok(RunFiles { run, connection_uid })
         }
     }
+}
+
+/// The connection that a run used; nothing if that was removed, whoever has its id by now.
+async fn used(readers: &impl ConnectionTrait, run: &Run, on: &ConnectionName) -> Result<Option<connection::Model>> {
+    if connection_removal::removed_since(readers, on, run.create_time).await? {
+        return Ok(None);
+    }
+    connections::find(readers, on).await
 }
 
 async fn create(
@@ -186,16 +206,17 @@ async fn create(
     new: NewRun,
     write: Write,
     (method, kind): (&'static str, Kind),
-) -> Result<Run> {
+) -> Result<Changed<Run>> {
     let tenant = target.name.tenant.as_str().to_owned();
     if let Some(first) = request::earlier(transaction, &tenant, method, &write).await? {
         let first = RunName::parse(&first).map_err(|error| corrupt("request_ids", error))?;
-        return to_domain(load(transaction, &first).await?);
+        return Ok(Changed::nothing(to_domain(load(transaction, &first).await?)?));
     }
     tenants::must_exist(transaction, &target.name.tenant).await?;
     let export_row = exports::unchanged(transaction, &target, None).await?;
     let export = exports::to_domain(export_row.clone())?;
     let connection = exports::attached(transaction, &export).await?;
+    connection_retraction::must_stay(transaction, &connection).await?;
     // What starts by itself is skipped when it is claimed instead, so that the cause stands on record.
     if kind == Kind::Export && new.trigger == Trigger::OnDemand {
         attention::must_be_ready(&connection)?;
@@ -213,37 +234,8 @@ async fn create(
             return Err(standing::expired(&target.name, &asked.run, &moved));
         }
     }
-    let row = run::ActiveModel {
-        id: Set(new.id.as_str().to_owned()),
-        tenant: Set(tenant.clone()),
-        export: Set(target.name.export.as_str().to_owned()),
-        connection: Set(connection.id),
-        state: Set(RunState::Queued.as_str().to_owned()),
-        phase: Set(None),
-        trigger: Set(to_json(&new.trigger)?),
-        started_by: Set(by),
-        counts: Set(to_json(&Counts::default())?),
-        batches_total: Set(0),
-        batches_settled: Set(0),
-        dry_run: Set(kind == Kind::Plan),
-        full_resync: Set(new.full_resync),
-        warnings: Set("[]".to_owned()),
-        error: Set(None),
-        estimated_end_time: Set(None),
-        create_time: Set(write.now.as_millis()),
-        start_time: Set(None),
-        end_time: Set(None),
-        version: Set(1),
-        owner: Set(None),
-        epoch: Set(0),
-        plan_of: Set(new.plan_of.map(|asked| asked.run.as_str().to_owned())),
-        plan_summary: Set(None),
-        approval: Set(None),
-        wait_time: Set(None),
-        waited_ms: Set(0),
-        pause_reason: Set(None),
-        resume_time: Set(None),
-    };
+    let mut row = new_row(&new, (&export_row, &connection), by, write.now)?;
+    row.dry_run = Set(kind == Kind::Plan);
     run::Entity::insert(row).exec_without_returning(transaction).await.map_err(database)?;
     if kind == Kind::Export {
         // Not a change of the export's settings: its version, and so its etag, stays.
@@ -253,20 +245,94 @@ async fn create(
     }
     let name = RunName { tenant: target.name.tenant, export: target.name.export, run: new.id };
     request::note(transaction, &tenant, method, &write, &name.to_string()).await?;
-    to_domain(load(transaction, &name).await?)
+    let row = load(transaction, &name).await?;
+    let fact = facts::queued(if kind == Kind::Plan { "RUN_PLAN_QUEUED" } else { "RUN_QUEUED" }, &row)?;
+    Ok(Changed::one(to_domain(row)?, fact))
 }
 
-/// Moves a run that is not over towards CANCELLED.
+fn new_row(
+    new: &NewRun,
+    (export, on): (&export::Model, &connection::Model),
+    by: String,
+    now: Timestamp,
+) -> Result<run::ActiveModel> {
+    Ok(run::ActiveModel {
+        id: Set(new.id.as_str().to_owned()),
+        tenant: Set(export.tenant.clone()),
+        export: Set(export.id.clone()),
+        connection: Set(on.id.clone()),
+        state: Set(RunState::Queued.as_str().to_owned()),
+        phase: Set(None),
+        trigger: Set(to_json(&new.trigger)?),
+        started_by: Set(by),
+        counts: Set(to_json(&Counts::default())?),
+        batches_total: Set(0),
+        batches_settled: Set(0),
+        dry_run: Set(false),
+        full_resync: Set(new.full_resync),
+        warnings: Set("[]".to_owned()),
+        error: Set(None),
+        estimated_end_time: Set(None),
+        create_time: Set(now.as_millis()),
+        start_time: Set(None),
+        end_time: Set(None),
+        version: Set(1),
+        owner: Set(None),
+        epoch: Set(0),
+        plan_of: Set(new.plan_of.as_ref().map(|asked| asked.run.as_str().to_owned())),
+        plan_summary: Set(None),
+        approval: Set(None),
+        wait_time: Set(None),
+        waited_ms: Set(0),
+        pause_reason: Set(None),
+        resume_time: Set(None),
+        entries: Set(0),
+        entries_head: Set(None),
+        entries_anchored: Set(0),
+        erasure: Set(None),
+        list: Set(None),
+    })
+}
+
+/// A run that takes people off a list and reads no segment.
+pub(crate) struct NewTakingOff {
+    pub(crate) id: RunId,
+    /// `Retraction` for all whom the export put there, `Erasure` for one.
+    pub(crate) trigger: Trigger,
+    /// The list, which need not be the one that the export is for by now.
+    pub(crate) list: u32,
+    /// The erasure that it is for.
+    pub(crate) erasure: Option<String>,
+}
+
+/// Queues such a run. It is carried out once no older run of the export goes on, and is not the export's latest run.
+pub(crate) async fn queue_taking_off(
+    transaction: &DatabaseTransaction,
+    of: (&export::Model, &connection::Model),
+    NewTakingOff { id, trigger, list, erasure }: NewTakingOff,
+    by: String,
+    now: Timestamp,
+) -> Result<Told<run::Model>> {
+    let new = NewRun { id, trigger, full_resync: false, plan_of: None };
+    let row = new_row(&new, of, by, now)?;
+    let row = run::ActiveModel { erasure: Set(erasure), list: Set(Some(i64::from(list))), ..row };
+    let row = run::Entity::insert(row).exec_with_returning(transaction).await.map_err(database)?;
+    let fact = facts::queued("RUN_QUEUED", &row)?;
+    Ok(Told { row, facts: vec![fact] })
+}
+
+/// Moves a run that is not over towards CANCELLED. There is nothing to tell of one that was asked before.
 pub(crate) async fn ask_to_stop(
     transaction: &DatabaseTransaction,
     row: run::Model,
+    cause: Cause,
     now: Timestamp,
-) -> Result<run::Model> {
+) -> Result<Told<run::Model>> {
     match read_state(&row)? {
         RunState::Queued | RunState::Processing | RunState::Paused | RunState::AwaitingApproval => {
-            stop(transaction, row, None, now).await
+            stop(transaction, row, (cause, None), now).await
         }
-        RunState::Cancelling | RunState::Cancelled => Ok(row),
+        RunState::Cancelling | RunState::Cancelled => Ok(Told { row, facts: Vec::new() }),
         state @ (RunState::Succeeded | RunState::Failed | RunState::Skipped | RunState::TimedOut) => {
             let name = to_domain(row)?.name.to_string();
             let message = format!("`{name}` has ended as {}; only a run that goes on can be cancelled", state.as_str());
@@ -280,9 +346,9 @@ pub(crate) async fn ask_to_stop(
 pub(crate) async fn stop(
     transaction: &DatabaseTransaction,
     row: run::Model,
-    why: Option<RunError>,
+    (cause, why): (Cause, Option<RunError>),
     now: Timestamp,
-) -> Result<run::Model> {
+) -> Result<Told<run::Model>> {
     let at_once = match read_state(&row)? {
         RunState::Queued | RunState::AwaitingApproval => true,
         RunState::Paused => !run_hold::has_sent(transaction, &row).await?,
@@ -295,7 +361,12 @@ pub(crate) async fn stop(
     row.end_time = Set(at_once.then_some(now.as_millis()));
     row.phase = if at_once { Set(None) } else { row.phase };
     row.version = Set(found.version + 1);
-    run::Entity::update(row).exec(transaction).await.map_err(database)
+    if at_once {
+        facts::anchored(&mut row, &found);
+    }
+    let row = run::Entity::update(row).exec(transaction).await.map_err(database)?;
+    let facts = facts::stopped(cause, &found, &row)?;
+    Ok(Told { row, facts })
 }
 
 /// The runs on a connection that are in one of these states.

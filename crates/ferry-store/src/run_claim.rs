@@ -1,5 +1,6 @@
 //! Claiming: how a run gets its owner.
 
+use crate::audit::{self, Who};
 use crate::connection_change::StoredSecret;
 use crate::entity::{connection, run};
 use crate::error::{database, to_json};
@@ -7,14 +8,16 @@ use crate::lease::Lease;
 use crate::plan::PlanRecord;
 use crate::standing::NamedPlan;
 use crate::{
-    Store, attention, connection as connections, export as exports, plan, principal, removal, run as runs, run_hold,
-    standing,
+    Store, attention, connection as connections, connection_stop, export as exports, facts, plan, principal, removal,
+    run as runs, run_hold, standing, taking_off,
 };
 use ferry_domain::authz::may_run;
-use ferry_domain::{Connection, Culprit, Export, Reason, Result, Run, RunError, RunState, Severity, Timestamp};
+use ferry_domain::{Connection, Culprit, Error, Export, Reason, Result, Run, RunError, RunState, Severity, Timestamp};
 use sea_orm::ActiveValue::Set;
-use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder};
+use sea_orm::sea_query::{Expr, ExprTrait};
+use sea_orm::{
+    ColumnTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, TransactionTrait,
+};
 
 /// A run with everything it takes to carry it out.
 pub struct Claimed {
@@ -34,6 +37,17 @@ pub struct Claimed {
     pub full_resync: bool,
     /// The plan of a dry run that it is to carry out, if one was named. It is adopted like one that the run made.
     pub plan_of: Option<NamedPlan>,
+    /// Whom it takes off the list; nothing for a run that exports.
+    pub takes_off: Option<TakesOff>,
+}
+
+/// Whom a run takes off that reads no segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TakesOff {
+    /// All whom the export put on the list, but those whom another export of the tenant holds there.
+    Everybody,
+    /// One person, by the keyed digest of their identity, whoever holds them there.
+    One([u8; 16]),
 }
 
 impl Store {
@@ -58,14 +72,19 @@ impl Store {
     /// Claims the oldest run that nobody carries. Its epoch rises, so that whoever held it before writes no more. Ends
     /// what has waited for too long on the way.
     pub async fn run_claim(&self, worker: &str, now: Timestamp) -> Result<Option<Claimed>> {
-        let worker = worker.to_owned();
+        let mut passed_over = Vec::new();
         loop {
-            let worker = worker.clone();
-            let step = self.writer.run(move |transaction| Box::pin(claim(transaction, worker, now))).await?;
+            let (worker, passed) = (worker.to_owned(), passed_over.clone());
+            let step = self.writer.run(move |transaction| Box::pin(claim(transaction, worker, passed, now))).await?;
             match step {
                 Step::Nothing => return Ok(None),
                 Step::Claimed(claimed) => return Ok(Some(*claimed)),
-                Step::EndedOne => {}
+                // What it had sent, if anything, is to be folded.
+                Step::EndedOne => self.wake(),
+                Step::Failed(run, error) => {
+                    tracing::error!(run, %error, "a run could not be claimed; the others do not wait for it");
+                    passed_over.push(run);
+                }
             }
         }
     }
@@ -76,22 +95,52 @@ enum Step {
     Claimed(Box<Claimed>),
     /// The run had nothing left to run on and was ended.
     EndedOne,
+    /// What is to be done with this run cannot be written, or put on the record of its tenant: nothing is done with it.
+    Failed(String, Error),
 }
 
-async fn claim(transaction: &DatabaseTransaction, worker: String, now: Timestamp) -> Result<Step> {
-    if let Some(row) = run_hold::unapproved(transaction, now).await? {
-        end(transaction, row, (RunState::Failed, run_hold::too_late()), now).await?;
-        return Ok(Step::EndedOne);
+async fn claim(
+    transaction: &DatabaseTransaction,
+    worker: String,
+    passed_over: Vec<String>,
+    now: Timestamp,
+) -> Result<Step> {
+    let Some(row) = next(transaction, &passed_over, now).await? else { return Ok(Step::Nothing) };
+    let run = row.id.clone();
+    let alone = transaction.begin().await.map_err(database)?;
+    match claim_one(&alone, row, worker, now).await {
+        Ok(step) => alone.commit().await.map_err(database).map(|()| step),
+        Err(error) => {
+            alone.rollback().await.map_err(database)?;
+            Ok(Step::Failed(run, error))
+        }
+    }
+}
+
+/// The run whose turn it is: one that was approved too late, or the oldest that nobody carries.
+async fn next(transaction: &DatabaseTransaction, passed_over: &[String], now: Timestamp) -> Result<Option<run::Model>> {
+    if let Some(row) = run_hold::unapproved(transaction, passed_over, now).await? {
+        return Ok(Some(row));
     }
     let begun = [RunState::Queued, RunState::Processing, RunState::Cancelling, RunState::Paused];
     let free = run::Entity::find()
         .filter(run::Column::State.is_in(begun.map(RunState::as_str)))
         .filter(run_hold::waits_no_more(now))
         .filter(run::Column::Owner.is_null())
+        .filter(run::Column::Error.is_null().or(connection_stop::stopped_for_removal().not()))
+        .filter(taking_off::may_begin())
+        .filter(run::Column::Id.is_not_in(passed_over))
         .order_by_asc(run::Column::CreateTime)
         .order_by_asc(run::Column::Id);
-    let Some(row) = free.one(transaction).await.map_err(database)? else { return Ok(Step::Nothing) };
+    free.one(transaction).await.map_err(database)
+}
+
+async fn claim_one(transaction: &DatabaseTransaction, row: run::Model, worker: String, now: Timestamp) -> Result<Step> {
     let state = runs::read_state(&row)?;
+    if state == RunState::AwaitingApproval {
+        end(transaction, row, (RunState::Failed, run_hold::too_late()), now).await?;
+        return Ok(Step::EndedOne);
+    }
     let name = runs::to_domain(row.clone())?.name;
     let Some((export, connection)) = what_it_needs(transaction, &row, &name.export_name()).await? else {
         end_detached(transaction, row, now).await?;
@@ -119,7 +168,11 @@ async fn claim(transaction: &DatabaseTransaction, worker: String, now: Timestamp
     }
     row.start_time = Set(found.start_time.or(Some(now.as_millis())));
     let row = run::Entity::update(row).exec(transaction).await.map_err(database)?;
+    if state == RunState::Paused {
+        audit::append(transaction, &Who::ferry(), facts::resumed(&found, &row)?, now).await?;
+    }
     let plan_of = standing::named(transaction, &row).await?;
+    let takes_off = taking_off::of(transaction, &row).await?;
     let (secret, full_resync) = (StoredSecret::of(&connection), row.full_resync);
     let connection = connections::to_domain(connection)?;
     Ok(Step::Claimed(Box::new(Claimed {
@@ -131,6 +184,7 @@ async fn claim(transaction: &DatabaseTransaction, worker: String, now: Timestamp
         plan,
         full_resync,
         plan_of,
+        takes_off,
     })))
 }
 
@@ -140,11 +194,11 @@ async fn what_it_needs(
     row: &run::Model,
     export: &ferry_domain::ExportName,
 ) -> Result<Option<(Export, connection::Model)>> {
-    let export = match exports::load(transaction, export).await {
-        Ok(row) => exports::to_domain(row)?,
-        Err(ferry_domain::Error::NotFound { .. }) => return Ok(None),
-        Err(error) => return Err(error),
-    };
+    // Whoever is on a list stays there when the export is removed, so they can still be taken off.
+    let takes_off = runs::trigger_of(row)?.takes_off();
+    let found = exports::find(transaction, export).await?.filter(|row| takes_off || row.delete_time.is_none());
+    let Some(found) = found else { return Ok(None) };
+    let export = taking_off::as_asked(exports::to_domain(found)?, row)?;
     let key = (row.tenant.clone(), row.connection.clone());
     let connection = connection::Entity::find_by_id(key).one(transaction).await.map_err(database)?;
     Ok(connection.map(|connection| (export, connection)))
@@ -157,12 +211,17 @@ async fn forbidden(
     on: &connection::Model,
 ) -> Result<Option<RunError>> {
     let trigger = runs::trigger_of(row)?;
-    let role = principal::role_of(transaction, &row.tenant, principal::acts_for(row, on)?).await?;
-    if !may_run(role, connections::access_of(on)?) {
-        return Ok(Some(principal::right_lost(trigger)));
-    }
-    // A dry run sends nothing, so the account at the destination does not matter to it.
-    let not_ready = attention::seen(on)?.1.filter(|_| !row.dry_run);
+    let not_ready = match principal::acts_for(row, on)? {
+        None => attention::of_destination(on)?,
+        Some(subject) => {
+            let role = principal::role_of(transaction, &row.tenant, subject).await?;
+            if !may_run(role, connections::access_of(on)?) {
+                return Ok(Some(principal::right_lost(trigger)));
+            }
+            // A dry run sends nothing, so the account at the destination does not matter to it.
+            attention::seen(on)?.1.filter(|_| !row.dry_run)
+        }
+    };
     Ok(not_ready.map(|reason| RunError {
         reason,
         message: format!("the connection needs attention ({}); an administrator mends it first", reason.as_str()),
@@ -209,6 +268,8 @@ async fn end(
     row.end_time = Set(Some(now.as_millis()));
     row.phase = Set(None);
     row.version = Set(found.version + 1);
-    run::Entity::update(row).exec(transaction).await.map_err(database)?;
+    facts::anchored(&mut row, &found);
+    let row = run::Entity::update(row).exec(transaction).await.map_err(database)?;
+    audit::append(transaction, &Who::ferry(), facts::ended(&row)?, now).await?;
     Ok(())
 }

@@ -3,13 +3,13 @@
 //!
 //! A waiting run has no owner. It goes on by becoming PROCESSING again, and the claim takes it up.
 
-use crate::attention::Verdict;
-use crate::entity::{batch, connection, run};
+use crate::audit::{Changed, Fact};
+use crate::entity::{batch, run};
 use crate::error::{corrupt, database, from_json, to_json};
 use crate::lease::Lease;
 use crate::request::{self, Write};
 use crate::run_work::Fenced;
-use crate::{Store, run as runs, tenant as tenants};
+use crate::{Store, attention, facts, run as runs, tenant as tenants};
 use ferry_domain::authz::action::ApproveRun;
 use ferry_domain::authz::{Action, HeldRun, Permit, Spent};
 use ferry_domain::{
@@ -39,11 +39,12 @@ impl Store {
     /// of the old one says nothing of it, and nobody would come to mend it. One that was asked to stop stays so.
     pub async fn run_pause(&self, lease: &Lease, pause: Pause, now: Timestamp) -> Fenced<Run> {
         let version = lease.secret_version();
-        let paused = self.under_lease(lease, move |transaction, found| {
+        let paused = self.change_under_lease(lease, now, move |transaction, found| {
             Box::pin(async move {
                 if runs::read_state(&found)? != RunState::Processing {
-                    return runs::to_domain(give_up(transaction, found, None).await?);
+                    return Ok(Changed::nothing(runs::to_domain(give_up(transaction, found, None).await?)?));
                 }
+                let mut attention = None;
                 let waits = match pause.reason {
                     // One that goes on by itself needs nobody.
                     _ if pause.resume_time.is_some() => true,
@@ -51,10 +52,17 @@ impl Store {
                         return Err(Error::internal("a run cannot wait without an end", "no resume time"));
                     }
                     PauseReason::Credentials | PauseReason::Account => {
-                        needs_attention(transaction, &found, pause.error.reason, version, now).await?
+                        let reason = pause.error.reason;
+                        attention = attention::refused(transaction, &found, reason, version, now).await?;
+                        attention.is_some()
                     }
                 };
-                runs::to_domain(give_up(transaction, found, waits.then_some((pause, now))).await?)
+                if !waits {
+                    return Ok(Changed::nothing(runs::to_domain(give_up(transaction, found, None).await?)?));
+                }
+                let row = give_up(transaction, found.clone(), Some((pause, now))).await?;
+                let paused = facts::paused(&found, &row)?;
+                Ok(Changed::with(runs::to_domain(row)?, paused, attention))
             })
         });
         let paused = paused.await;
@@ -79,34 +87,14 @@ impl Store {
         seen: Option<i64>,
         write: Write,
     ) -> impl Future<Output = Result<Run>> + Send + use<> {
-        let Spent { actor, target, .. } = permit.spend();
-        let by = actor.subject().to_owned();
-        let store = self.clone();
-        async move { store.run_and_wake(move |transaction| Box::pin(approve(transaction, target, by, seen, write))).await }
+        let Spent { target, act, .. } = permit.spend();
+        let (store, by) = (self.clone(), act.subject.clone());
+        async move {
+            store
+                .change(act, write.now, move |transaction| Box::pin(approve(transaction, target, by, seen, write)))
+                .await
+        }
     }
-}
-
-/// Notes what the destination said of the connection; false if that was about an older secret, or nobody is left to
-/// mend it.
-async fn needs_attention(
-    transaction: &DatabaseTransaction,
-    run: &run::Model,
-    reason: Reason,
-    of_version: u32,
-    now: Timestamp,
-) -> Result<bool> {
-    let key = (run.tenant.clone(), run.connection.clone());
-    let Some(found) = connection::Entity::find_by_id(key).one(transaction).await.map_err(database)? else {
-        return Ok(false);
-    };
-    let mut row = found.clone().into_active_model();
-    if !Verdict::Refused(reason).note(of_version, &mut row, &found)? {
-        return Ok(false);
-    }
-    row.version = Set(found.version + 1);
-    row.update_time = Set(now.as_millis());
-    connection::Entity::update(row).exec(transaction).await.map_err(database)?;
-    Ok(true)
 }
 
 /// Takes the run from its owner, whose lease ends with it, and sets it aside if there is something to wait for.
@@ -135,7 +123,8 @@ pub(crate) async fn resume(
     transaction: &DatabaseTransaction,
     (tenant, connection): (&str, &str),
     now: Timestamp,
-) -> Result<()> {
+) -> Result<Vec<Fact>> {
+    let mut facts = Vec::new();
     for found in runs::on_connection(transaction, (tenant, connection), &[RunState::Paused]).await? {
         if pause_reason(&found)? == Some(PauseReason::RetryAfter) {
             continue;
@@ -143,9 +132,10 @@ pub(crate) async fn resume(
         let mut row = found.clone().into_active_model();
         goes_on(&mut row, &found, now)?;
         row.version = Set(found.version + 1);
-        run::Entity::update(row).exec(transaction).await.map_err(database)?;
+        let row = run::Entity::update(row).exec(transaction).await.map_err(database)?;
+        facts.push(facts::resumed(&found, &row)?);
     }
-    Ok(())
+    Ok(facts)
 }
 
 /// What a run waited for is over, or its turn has come.
@@ -188,12 +178,17 @@ pub(crate) fn waits_no_more(now: Timestamp) -> Condition {
 }
 
 /// A run that has waited for its approval for too long.
-pub(crate) async fn unapproved(connection: &impl ConnectionTrait, now: Timestamp) -> Result<Option<run::Model>> {
+pub(crate) async fn unapproved(
+    connection: &impl ConnectionTrait,
+    passed_over: &[String],
+    now: Timestamp,
+) -> Result<Option<run::Model>> {
     let waits = i64::try_from(limits::APPROVAL_WAITS.as_millis()).unwrap_or(i64::MAX);
     run::Entity::find()
         .filter(run::Column::State.eq(RunState::AwaitingApproval.as_str()))
         .filter(run::Column::Owner.is_null())
         .filter(run::Column::WaitTime.lte(now.as_millis().saturating_sub(waits)))
+        .filter(run::Column::Id.is_not_in(passed_over))
         .one(connection)
         .await
         .map_err(database)
@@ -221,11 +216,11 @@ async fn approve(
     by: String,
     seen: Option<i64>,
     write: Write,
-) -> Result<Run> {
+) -> Result<Changed<Run>> {
     let tenant = name.tenant.as_str();
     let found = runs::load(transaction, &name).await?;
     if request::earlier(transaction, tenant, ApproveRun::METHOD, &write).await?.is_some() {
-        return runs::to_domain(found);
+        return Ok(Changed::nothing(runs::to_domain(found)?));
     }
     tenants::must_exist(transaction, &name.tenant).await?;
     if found.started_by != started_by || seen.is_some_and(|seen| seen != found.version) {
@@ -251,5 +246,7 @@ async fn approve(
     row.version = Set(found.version + 1);
     let approved = run::Entity::update(row).exec(transaction).await.map_err(database)?;
     request::note(transaction, tenant, ApproveRun::METHOD, &write, &name.to_string()).await?;
-    runs::to_domain(approved)
+    let fact = facts::of_run("RUN_APPROVED", &approved)?.with("started_by", &found.started_by);
+    let fact = fact.changing(Some(&found), Some(&approved))?;
+    Ok(Changed::one(runs::to_domain(approved)?, fact))
 }

@@ -1,13 +1,13 @@
 //! What the owner of a run writes about it, besides batches.
 
-use crate::attention::Verdict;
+use crate::audit::{Changed, Who};
 use crate::connection_change::StoredSecret;
 use crate::entity::{connection, run};
 use crate::error::{corrupt, database, from_json, to_json};
 use crate::lease::{Lease, LeaseError};
 use crate::plan::Adoption;
 use crate::state::StateAdvance;
-use crate::{Store, plan, run as runs, state as states};
+use crate::{Store, attention, facts, plan, recipients, run as runs, state as states, suppression};
 use ferry_domain::{Approval, Counts, Error, Phase, Reason, Result, Run, RunError, RunState, Timestamp};
 use futures::future::BoxFuture;
 use sea_orm::ActiveValue::Set;
@@ -35,6 +35,19 @@ impl Store {
             })
         });
         answer.await?.ok_or(LeaseError::Fenced)
+    }
+
+    /// As `under_lease`, for what goes on the record of the tenant: both are committed, or neither is. It was Ferry's own
+    /// doing.
+    pub(crate) async fn change_under_lease<T, F>(&self, lease: &Lease, now: Timestamp, job: F) -> Fenced<T>
+    where
+        T: Send + 'static,
+        F: for<'t> FnOnce(&'t DatabaseTransaction, run::Model) -> BoxFuture<'t, Result<Changed<T>>> + Send + 'static,
+    {
+        let recorded = self.under_lease(lease, move |transaction, found| {
+            Box::pin(async move { job(transaction, found).await?.recorded(transaction, &Who::ferry(), now).await })
+        });
+        recorded.await
     }
 
     /// Notes what the run is doing.
@@ -80,14 +93,21 @@ impl Store {
 
     /// Adopts a plan: from now on it is what this run sends, and never changes. If a guard holds it, the run is given up
     /// in the same transaction and waits for its approval; only a dry run, which sends nothing, just says so.
-    pub async fn plan_adopt(&self, lease: &Lease, adoption: Adoption, now: Timestamp) -> Fenced<Run> {
-        self.under_lease(lease, move |transaction, found| {
+    ///
+    /// Nothing, if somebody was suppressed since the plan was made: it may hold them, and is to be made again. Whoever is
+    /// suppressed after this is looked for in the plan by their erasure.
+    pub async fn plan_adopt(&self, lease: &Lease, adoption: Adoption, now: Timestamp) -> Fenced<Option<Run>> {
+        self.change_under_lease(lease, now, move |transaction, found| {
             Box::pin(async move {
                 let Adoption { record, summary, counts, estimated_end, held } = adoption;
+                if suppression::count(transaction, &found.tenant).await? != record.suppressions {
+                    return Ok(Changed::nothing(None));
+                }
                 if !counts.add_up() {
                     return Err(Error::internal("the account of a plan does not add up", format!("{counts:?}")));
                 }
                 plan::insert(transaction, &found.id, &record, now).await?;
+                recipients::note(transaction, &found).await?;
                 let batches = record.batch_rows.len() + record.removal_batch_rows.len();
                 let mut row = found.clone().into_active_model();
                 row.counts = Set(to_json(&counts)?);
@@ -95,10 +115,17 @@ impl Store {
                 row.batches_total = Set(i64::try_from(batches).unwrap_or(i64::MAX));
                 row.estimated_end_time = Set(Some(estimated_end.as_millis()));
                 row.version = Set(found.version + 1);
+                let reasons = held.len();
                 if !held.is_empty() {
                     hold(&mut row, &found, held, now)?;
                 }
-                runs::to_domain(run::Entity::update(row).exec(transaction).await.map_err(database)?)
+                facts::anchored(&mut row, &found);
+                let row = run::Entity::update(row).exec(transaction).await.map_err(database)?;
+                let started = facts::started(&row, &record)?;
+                let waits = runs::read_state(&row)? == RunState::AwaitingApproval;
+                let held = waits.then(|| facts::of_run("RUN_HELD", &row)).transpose()?;
+                let held = held.map(|fact| fact.with("reasons", reasons));
+                Ok(Changed::with(Some(runs::to_domain(row)?), started, held))
             })
         })
         .await
@@ -142,7 +169,7 @@ impl Store {
         advance: Option<StateAdvance>,
         now: Timestamp,
     ) -> Fenced<Run> {
-        self.under_lease(lease, move |transaction, found| {
+        self.change_under_lease(lease, now, move |transaction, found| {
             Box::pin(async move {
                 // A run that was asked to stop just before its end has been cancelled, whatever else it was about to be.
                 let stopped = runs::read_state(&found)? == RunState::Cancelling;
@@ -170,7 +197,10 @@ impl Store {
                 row.phase = Set(None);
                 row.owner = Set(None);
                 row.version = Set(found.version + 1);
-                runs::to_domain(run::Entity::update(row).exec(transaction).await.map_err(database)?)
+                facts::anchored(&mut row, &found);
+                let row = run::Entity::update(row).exec(transaction).await.map_err(database)?;
+                let ended = facts::ended(&row)?;
+                Ok(Changed::one(runs::to_domain(row)?, ended))
             })
         })
         .await
@@ -180,18 +210,10 @@ impl Store {
     /// connection.
     pub async fn connection_attention(&self, lease: &Lease, reason: Reason, now: Timestamp) -> Fenced<()> {
         let version = lease.secret_version();
-        self.under_lease(lease, move |transaction, found| {
+        self.change_under_lease(lease, now, move |transaction, found| {
             Box::pin(async move {
-                let key = (found.tenant, found.connection);
-                let row = connection::Entity::find_by_id(key).one(transaction).await.map_err(database)?;
-                if let Some(found) = row {
-                    let mut row = found.clone().into_active_model();
-                    Verdict::Refused(reason).note(version, &mut row, &found)?;
-                    row.version = Set(found.version + 1);
-                    row.update_time = Set(now.as_millis());
-                    connection::Entity::update(row).exec(transaction).await.map_err(database)?;
-                }
-                Ok(())
+                let noted = attention::refused(transaction, &found, reason, version, now).await?;
+                Ok(noted.map_or(Changed::nothing(()), |fact| Changed::one((), fact)))
             })
         })
         .await

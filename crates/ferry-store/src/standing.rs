@@ -4,7 +4,7 @@ use crate::entity::{connection, run};
 use crate::error::{corrupt, database};
 use crate::plan::{self, PlanRecord};
 use crate::run::AskedPlan;
-use crate::{run as runs, state as states};
+use crate::{run as runs, state as states, suppression};
 use ferry_domain::{
     Counts, Culprit, Error, Export, ExportName, PlanSummary, Reason, Result, Run, RunError, RunId, RunName, RunState,
     Severity, Timestamp, limits,
@@ -52,6 +52,7 @@ pub(crate) async fn moved(
     let record = record(connection, of).await?;
     let list = states::list_of(&export.settings);
     let state = states::find(connection, (&export.uid, &on.uid), on.generation, list).await?;
+    let suppressed = suppression::count(connection, export.name.tenant.as_str()).await?;
     let same_account =
         dry.connection.as_str() == on.id && record.connection_generation == on.generation && record.host == on.host;
     let checks = [
@@ -59,6 +60,7 @@ pub(crate) async fn moved(
         (record.export_version != export.version, "the export was changed"),
         (!same_account, "the connection is for another account"),
         (record.list != list, "the export is for another list"),
+        (record.suppressions != suppressed, "a person was erased since"),
         (record.state != state.map(|state| state.mark()), "another run has changed what is known of the destination"),
     ];
     Ok(checks.into_iter().filter(|(has_moved, _)| *has_moved).map(|(_, what)| what.to_owned()).collect())

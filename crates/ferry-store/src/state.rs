@@ -7,11 +7,11 @@ use crate::entity::{connection, export, export_state, run};
 use crate::error::{corrupt, database, from_json};
 use crate::lease::Lease;
 use crate::run_work::Fenced;
-use crate::{Store, export as exports, plan};
-use ferry_domain::{Error, ExportSettings, Result, RunId, Timestamp};
+use crate::{Store, export as exports, plan, taking_off};
+use ferry_domain::{Error, ExportSettings, Reason, Result, RunError, RunId, RunState, Timestamp, Trigger};
 use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::{Expr, OnConflict};
-use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter};
+use sea_orm::{ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter};
 
 /// Which state of an export: its number, raised by each run that changes it, and the digest of its file.
 pub type StateMark = (u64, [u8; 32]);
@@ -68,7 +68,7 @@ impl Store {
     }
 
     /// What the tenant's other exports have put into this list of the same account: those that are there, attached, and
-    /// for this list today.
+    /// for this list today. For a retraction those on the same connection do not count: they are taken off as well.
     pub async fn other_states(&self, lease: &Lease, list: u32) -> Fenced<Vec<ExportState>> {
         let row = self.leased_row(lease).await?;
         let Some((export, connection)) = parts(&self.readers, &row).await? else { return Ok(Vec::new()) };
@@ -77,6 +77,7 @@ impl Store {
             .filter(export_state::Column::Host.eq(connection.host.as_str()))
             .filter(export_state::Column::List.eq(i64::from(list)))
             .filter(export_state::Column::ExportUid.ne(export.uid.as_str()))
+            .filter(kept_by_others(&row, &connection)?)
             .all(&self.readers)
             .await
             .map_err(database)?;
@@ -124,6 +125,7 @@ impl Store {
             .filter(export_state::Column::List.eq(i64::from(list)))
             .filter(export_state::Column::ExportUid.ne(export.uid.as_str()))
             .filter(export_state::Column::UpdateTime.gte(begun))
+            .filter(kept_by_others(&row, &connection)?)
             .one(&self.readers)
             .await
             .map_err(database)?;
@@ -135,6 +137,7 @@ impl Store {
             .filter(run::Column::State.is_in(exports::live_states()))
             .filter(run::Column::DryRun.eq(false))
             .filter(run::Column::Export.ne(row.export.as_str()))
+            .filter(taking_off::no_taking_off())
             .all(&self.readers)
             .await
             .map_err(database)?;
@@ -152,6 +155,13 @@ impl Store {
         }
         Ok(false)
     }
+}
+
+/// The states that keep people on a list for which `run` takes people off.
+fn kept_by_others(run: &run::Model, on: &connection::Model) -> Result<Condition> {
+    let retraction = crate::run::trigger_of(run)? == Trigger::Retraction;
+    let others = Condition::all();
+    Ok(if retraction { others.add(export_state::Column::ConnectionUid.ne(on.uid.as_str())) } else { others })
 }
 
 /// Whether the export of a state still puts people there: an export that was removed, or is for another list or account
@@ -178,7 +188,10 @@ pub(crate) fn list_of(settings: &ExportSettings) -> u32 {
 }
 
 /// The export and the connection of a run; nothing if one of them is gone.
-async fn parts(readers: &impl ConnectionTrait, run: &run::Model) -> Result<Option<(export::Model, connection::Model)>> {
+pub(crate) async fn parts(
+    readers: &impl ConnectionTrait,
+    run: &run::Model,
+) -> Result<Option<(export::Model, connection::Model)>> {
     let key = |id: &str| (run.tenant.clone(), id.to_owned());
     let export = export::Entity::find_by_id(key(&run.export)).one(readers).await.map_err(database)?;
     let connection = connection::Entity::find_by_id(key(&run.connection)).one(readers).await.map_err(database)?;
@@ -229,20 +242,31 @@ pub(crate) async fn advance(
         digest: Set(next.digest.to_vec()),
         rows: Set(number(next.rows)?),
         members: Set(number(next.members)?),
-        untrusted: Set(0),
+        untrusted: Set(i64::from(planned_before_a_restore(run)?)),
         run: Set(next.run.as_str().to_owned()),
         update_time: Set(now.as_millis()),
     };
     use export_state::Column as C;
-    let replace = OnConflict::columns([C::ExportUid, C::ConnectionUid, C::ConnectionGeneration, C::List])
-        .update_columns([C::Host, C::Number, C::Digest, C::Rows, C::Members, C::Untrusted, C::Run, C::UpdateTime])
-        .to_owned();
+    let mut replace = OnConflict::columns([C::ExportUid, C::ConnectionUid, C::ConnectionGeneration, C::List]);
+    replace.update_columns([C::Host, C::Number, C::Digest, C::Rows, C::Members, C::Run]);
+    if !crate::run::trigger_of(run)?.takes_off() {
+        // One that only takes people off puts nobody there, and makes nothing known that was not.
+        replace.update_columns([C::Untrusted, C::UpdateTime]);
+    }
     let insert = export_state::Entity::insert(row).on_conflict(replace);
     insert.exec_without_returning(transaction).await.map_err(database)?;
     Ok(())
 }
 
-fn to_domain(row: export_state::Model) -> Result<ExportState> {
+/// Whether the run was ended because the database was put back from a backup: what others sent since is in no state, so
+/// the one that it leaves is believed no more than the one before.
+fn planned_before_a_restore(run: &run::Model) -> Result<bool> {
+    let error: Option<RunError> = run.error.as_deref().map(|error| from_json("runs", error)).transpose()?;
+    let cancelling = run.state == RunState::Cancelling.as_str();
+    Ok(cancelling && error.is_some_and(|error| error.reason == Reason::OutcomeUnknown))
+}
+
+pub(crate) fn to_domain(row: export_state::Model) -> Result<ExportState> {
     let number = |number: i64| u64::try_from(number).map_err(|error| corrupt("export_states", error));
     Ok(ExportState {
         export_uid: row.export_uid,

@@ -1,12 +1,13 @@
 //! Tenants.
 
+use crate::audit::{Changed, Fact};
 use crate::entity::tenant;
 use crate::error::{corrupt, database};
 use crate::page::{Cursor, Listed, Page};
 use crate::request::{self, Write};
 use crate::{Store, error};
 use ferry_domain::authz::action::{CreateTenant, GetTenant, ListTenants, UpdateTenant};
-use ferry_domain::authz::{Action, Permit};
+use ferry_domain::authz::{Action, Permit, Spent};
 use ferry_domain::{Error, Reason, Result, Tenant, TenantId, TenantKind, TenantName, Timestamp};
 use sea_orm::ActiveValue::Set;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect};
@@ -22,6 +23,17 @@ pub struct NewTenant {
     pub display_name: String,
     /// Production or sandbox.
     pub kind: TenantKind,
+    /// For how many days bodies of its audit entries are kept; for ever if nothing.
+    pub audit_retention: Option<u32>,
+}
+
+/// What of a tenant changes.
+#[derive(Debug, Clone, Default)]
+pub struct TenantChange {
+    /// A new display name.
+    pub display_name: Option<String>,
+    /// Another retention: days, or for ever.
+    pub audit_retention: Option<Option<u32>>,
 }
 
 impl Store {
@@ -32,15 +44,15 @@ impl Store {
         new: NewTenant,
         write: Write,
     ) -> impl Future<Output = Result<Tenant>> + Send + use<> {
-        drop(permit.spend());
-        let writer = self.writer.clone();
+        let act = permit.spend().act;
+        let store = self.clone();
         async move {
-            writer
-                .run(move |transaction| {
+            store
+                .change(act, write.now, move |transaction| {
                     Box::pin(async move {
                         let name = TenantName { tenant: new.id.clone() }.to_string();
                         if request::earlier(transaction, "", CreateTenant::METHOD, &write).await?.is_some() {
-                            return load(transaction, &new.id).await;
+                            return Ok(Changed::nothing(load(transaction, &new.id).await?));
                         }
                         // Nor is the id of a removed tenant given again: tokens name tenants by it.
                         if row_of(transaction, &new.id).await?.is_some() {
@@ -56,10 +68,15 @@ impl Store {
                             update_time: Set(write.now.as_millis()),
                             delete_time: Set(None),
                             purge_time: Set(None),
+                            audit_retention_ms: Set(new.audit_retention.map(to_millis)),
+                            audit_policy: Set(i64::from(new.audit_retention.is_some())),
                         };
-                        tenant::Entity::insert(row).exec_without_returning(transaction).await.map_err(database)?;
+                        let row =
+                            tenant::Entity::insert(row).exec_with_returning(transaction).await.map_err(database)?;
                         request::note(transaction, "", CreateTenant::METHOD, &write, &name).await?;
-                        load(transaction, &new.id).await
+                        let fact = Fact::new("TENANT_CREATED", new.id.as_str(), &name).changing(None, Some(&row))?;
+                        let fact = if row.audit_policy > 0 { told_retention(fact, None, &row) } else { fact };
+                        Ok(Changed::one(to_domain(row)?, fact))
                     })
                 })
                 .await
@@ -93,40 +110,72 @@ impl Store {
         }
     }
 
-    /// Changes a tenant's display name.
+    /// Changes a tenant. Another retention is another policy, with a number of its own.
     pub fn tenant_update(
         &self,
         permit: Permit<UpdateTenant>,
         seen: Option<i64>,
-        display_name: Option<String>,
+        change: TenantChange,
         write: Write,
     ) -> impl Future<Output = Result<Tenant>> + Send + use<> {
-        let tenant = permit.spend().target.0.tenant;
-        let writer = self.writer.clone();
+        let Spent { target, act, .. } = permit.spend();
+        let (tenant, store) = (target.0.tenant, self.clone());
         async move {
-            writer
-                .run(move |transaction| {
+            store
+                .change(act, write.now, move |transaction| {
                     Box::pin(async move {
                         if request::earlier(transaction, "", UpdateTenant::METHOD, &write).await?.is_some() {
-                            return load(transaction, &tenant).await;
+                            return Ok(Changed::nothing(load(transaction, &tenant).await?));
                         }
                         let found = unchanged(transaction, &tenant, seen).await?;
                         let version = found.version + 1;
-                        let mut row = found.into_active_model();
-                        if let Some(display_name) = display_name {
+                        let mut row = found.clone().into_active_model();
+                        if let Some(display_name) = change.display_name {
                             row.display_name = Set(display_name);
+                        }
+                        let retention = change.audit_retention.map(|days| days.map(to_millis));
+                        let retention = retention.filter(|new| *new != found.audit_retention_ms);
+                        if let Some(retention) = retention {
+                            row.audit_retention_ms = Set(retention);
+                            row.audit_policy = Set(found.audit_policy + 1);
                         }
                         row.version = Set(version);
                         row.update_time = Set(write.now.as_millis());
-                        tenant::Entity::update(row).exec(transaction).await.map_err(database)?;
+                        let row = tenant::Entity::update(row).exec(transaction).await.map_err(database)?;
                         let name = TenantName { tenant: tenant.clone() }.to_string();
                         request::note(transaction, "", UpdateTenant::METHOD, &write, &name).await?;
-                        load(transaction, &tenant).await
+                        let fact = Fact::new("TENANT_UPDATED", tenant.as_str(), &name);
+                        let mut fact = fact.changing(Some(&found), Some(&row))?;
+                        if retention.is_some() {
+                            fact = told_retention(fact, Some(&found), &row);
+                        }
+                        Ok(Changed::one(to_domain(row)?, fact))
                     })
                 })
                 .await
         }
     }
+}
+
+/// What retention was and is, in days; `forever` where there is none.
+fn told_retention(fact: Fact, before: Option<&tenant::Model>, after: &tenant::Model) -> Fact {
+    let told = |row: &tenant::Model| row.audit_retention_ms.map_or("forever".to_owned(), |ms| days_of(ms).to_string());
+    let fact = fact.with("retention_days", told(after)).with("policy", after.audit_policy);
+    match before {
+        Some(before) => fact.with("retention_days_before", told(before)),
+        None => fact,
+    }
+}
+
+const DAY_MS: i64 = 86_400_000;
+
+fn to_millis(days: u32) -> i64 {
+    i64::from(days) * DAY_MS
+}
+
+/// The days of a stored retention.
+pub(crate) fn days_of(millis: i64) -> u32 {
+    u32::try_from(millis / DAY_MS).unwrap_or(u32::MAX)
 }
 
 /// The row, of a removed tenant too.
@@ -161,6 +210,7 @@ fn to_domain(row: tenant::Model) -> Result<Tenant> {
         uid: row.uid,
         display_name: row.display_name,
         kind: error::from_json("tenants", &row.kind)?,
+        audit_retention: row.audit_retention_ms.map(days_of),
         version: row.version,
         create_time: Timestamp::from_millis(row.create_time),
         update_time: Timestamp::from_millis(row.update_time),

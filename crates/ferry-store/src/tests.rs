@@ -2,9 +2,14 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod access;
+mod audit;
+mod checkpoints;
+mod erasures;
 mod holds;
+mod policy;
 mod records;
 mod states;
+mod taking_off;
 
 use super::*;
 use ferry_domain::authz::action::{
@@ -18,6 +23,7 @@ use ferry_domain::{
     Timestamp, Trigger,
 };
 use std::path::Path;
+use std::sync::Arc;
 
 const ACCESS: ConnectionAccess = ConnectionAccess::Administrators;
 
@@ -63,28 +69,38 @@ async fn stage(folder: &Path) -> Store {
     let store = open(folder).await;
     let actor = administrator();
     let id = TenantId::parse("acme").unwrap();
-    let new = NewTenant { id, uid: "t".to_owned(), display_name: "Acme".to_owned(), kind: TenantKind::Sandbox };
+    let new = NewTenant {
+        id,
+        uid: "t".to_owned(),
+        display_name: "Acme".to_owned(),
+        kind: TenantKind::Sandbox,
+        audit_retention: None,
+    };
     store.tenant_create(permit::<CreateTenant>(&actor, Tenants).unwrap(), new, write(1)).await.unwrap();
     store.admit(&token("ada", Some(Role::Administrator), 1), at(1)).await.unwrap();
     let name = ConnectionName::parse("tenants/acme/connections/news").unwrap();
-    let consent = Consent { text_version: "1".to_owned(), accept_time: at(1), accepted_by: "ada".to_owned() };
-    let new = NewConnection {
-        uid: "c".to_owned(),
-        display_name: "News".to_owned(),
-        destination_type: "activecampaign".to_owned(),
-        host: "a.api-us1.com".to_owned(),
-        secret: StoredSecret::Sealed(vec![1]),
-        access: ACCESS,
-        consent,
-        run_as: "ada".to_owned(),
-        state: ConnectionState::Ready,
-    };
+    let new = new_connection("c", "ada");
     let connection = name.connection.clone();
     store.connection_create(permit::<CreateConnection>(&actor, name).unwrap(), new, write(1)).await.unwrap();
     let target = NewExport { name: export_name(), connection, access: ACCESS };
     let new = new_export("e", "Weekly");
     store.export_create(permit::<CreateExport>(&actor, target).unwrap(), new, write(1)).await.unwrap();
     store
+}
+
+fn new_connection(uid: &str, run_as: &str) -> NewConnection {
+    let consent = Consent { text_version: "1".to_owned(), accept_time: at(1), accepted_by: "ada".to_owned() };
+    NewConnection {
+        uid: uid.to_owned(),
+        display_name: "News".to_owned(),
+        destination_type: "activecampaign".to_owned(),
+        host: "a.api-us1.com".to_owned(),
+        secret: StoredSecret::Sealed(vec![1]),
+        access: ACCESS,
+        consent,
+        run_as: run_as.to_owned(),
+        state: ConnectionState::Ready,
+    }
 }
 
 fn new_export(uid: &str, display_name: &str) -> NewExportRow {
@@ -156,10 +172,13 @@ fn plan(rows: u32) -> PlanRecord {
         connection_generation: 1,
         host: "a.api-us1.com".to_owned(),
         list: 3,
+        purpose: Some("Weekly".to_owned()),
+        fields: Some("email,first_name".to_owned()),
         state: None,
         export_version: 1,
         settings: Some(ExportSettings::Activecampaign { list_id: 3, exclude_automations: true }),
         leave_policy: Some(LeavePolicy::Unsubscribe),
+        suppressions: 0,
         normaliser_version: 1,
         renderer_version: 1,
     }
@@ -171,6 +190,14 @@ fn intent(attempt: &str, seq: u32) -> Intent {
         batch: BatchKey { seq, parent: None, first: 0, rows: 10, removed: Vec::new() },
         account: "a.api-us1.com".to_owned(),
         body_digest: [0; 32],
+        keyed_digest: [1; 32],
+        recipient: Arc::new(Recipient {
+            host: "a.api-us1.com".to_owned(),
+            list: 3,
+            purpose: "Weekly".to_owned(),
+            fields: "email,first_name".to_owned(),
+        }),
+        action: Sends::Put,
         send_by: at(500),
     }
 }

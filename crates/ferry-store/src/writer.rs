@@ -5,11 +5,14 @@
 //! share one savepoint, since they are most of all jobs ([`crate::record`]). Nobody is answered before the commit, and
 //! a commit that fails fails every job of its group.
 
+use crate::audit_stream;
 use crate::error::database;
+use crate::new_entries::NewEntries;
 use crate::record::{self, Record, Recorded};
 use ferry_domain::{Error, Result};
 use futures::future::BoxFuture;
-use sea_orm::{DatabaseConnection, DatabaseTransaction, TransactionTrait};
+use sea_orm::{DatabaseConnection, DatabaseTransaction, SqliteTransactionMode, TransactionOptions, TransactionTrait};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -21,11 +24,18 @@ const QUEUE: usize = 1_024;
 const GROUP: usize = 256;
 /// A group is committed after this, however many still wait.
 const GROUP_TIME: Duration = Duration::from_millis(50);
+/// The lock comes first: SQLite waits for it only where the transaction has not read yet, and fails at once where it
+/// has. Whoever else writes to the file, like a backup that restarts its log, then costs time and no job.
+const AT_ONCE: TransactionOptions = TransactionOptions {
+    isolation_level: None,
+    access_mode: None,
+    sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+};
 
 enum Job {
     /// Runs in a savepoint of its own.
     Alone(Alone),
-    Record(Record, oneshot::Sender<Result<Recorded>>),
+    Record(Box<Record>, oneshot::Sender<Result<Recorded>>),
 }
 
 type Alone = Box<dyn for<'t> FnOnce(&'t DatabaseTransaction) -> BoxFuture<'t, Done> + Send>;
@@ -41,10 +51,11 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    pub(crate) fn start(connection: DatabaseConnection) -> Self {
+    pub(crate) fn start(connection: DatabaseConnection, entries: &Arc<NewEntries>) -> Self {
         let (jobs, waiting) = mpsc::channel(QUEUE);
         let commits = Arc::new(AtomicU64::new(0));
-        tokio::spawn(write(connection, waiting, Arc::clone(&commits)));
+        let writing = audit_stream::copying(write(connection, waiting, Arc::clone(&commits)));
+        tokio::spawn(Arc::clone(entries).counting(writing));
         Self { jobs, commits }
     }
 
@@ -67,7 +78,7 @@ impl Writer {
     /// Writes a record together with others, and returns once it is durable, or refused.
     pub(crate) async fn record(&self, record: Record) -> Result<Recorded> {
         let (answer, answered) = oneshot::channel();
-        self.jobs.send(Job::Record(record, answer)).await.map_err(closed)?;
+        self.jobs.send(Job::Record(Box::new(record), answer)).await.map_err(closed)?;
         answered.await.map_err(closed)?
     }
 }
@@ -101,10 +112,12 @@ async fn in_savepoint<T, F>(transaction: &DatabaseTransaction, job: F) -> Result
 where
     F: for<'t> FnOnce(&'t DatabaseTransaction) -> BoxFuture<'t, Result<T>> + Send,
 {
+    let mark = audit_stream::mark();
     let savepoint = transaction.begin().await.map_err(database)?;
     match job(&savepoint).await {
         Ok(value) => savepoint.commit().await.map_err(database).map(|()| value),
         Err(error) => {
+            audit_stream::undone(mark);
             savepoint.rollback().await.map_err(database)?;
             Err(error)
         }
@@ -120,6 +133,7 @@ async fn write(connection: DatabaseConnection, mut waiting: mpsc::Receiver<Job>,
         };
         ferry_domain::failpoint!("group-committed");
         commits.fetch_add(1, Ordering::Relaxed);
+        audit_stream::ended(committed.is_ok());
         for tell in done {
             tell(committed.as_ref().map(|_| ()));
         }
@@ -136,14 +150,14 @@ async fn group(
     done: &mut Vec<Done>,
 ) -> Result<DatabaseTransaction> {
     let begun = Instant::now();
-    let transaction = connection.begin().await.map_err(database)?;
+    let transaction = connection.begin_with_options(AT_ONCE).await.map_err(database)?;
     let (mut records, mut answers) = (Vec::new(), Vec::new());
     let mut next = Some(first);
     while let Some(job) = next {
         match job {
             Job::Alone(job) => done.push(job(&transaction).await),
             Job::Record(record, answer) => {
-                records.push(record);
+                records.push(*record);
                 answers.push(answer);
             }
         }
@@ -156,13 +170,36 @@ async fn group(
     Ok(transaction)
 }
 
-/// All at once; where the database refuses that, each alone, so that a bad one spoils no other.
+/// All at once; where the database refuses that, run by run and then each alone, so that a bad one spoils no other and a
+/// tenant whose entries cannot be written costs the others little.
 async fn write_records(transaction: &DatabaseTransaction, records: &[Record]) -> Vec<Result<Recorded>> {
     let all: Vec<&Record> = records.iter().collect();
     match write_in_savepoint(transaction, all).await {
         Ok(recorded) => return recorded.into_iter().map(Ok).collect(),
         Err(error) if records.len() == 1 => return vec![Err(error)],
-        Err(Error::Internal(inside)) => tracing::warn!(cause = %inside.0, "records are written one by one"),
+        Err(Error::Internal(inside)) => tracing::warn!(cause = %inside.0, "records are written run by run"),
+        Err(_) => {}
+    }
+    let mut places: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for (place, record) in records.iter().enumerate() {
+        places.entry(&record.run).or_default().push(place);
+    }
+    let mut recorded: Vec<_> = records.iter().map(|_| Ok(Recorded::Fenced)).collect();
+    for places in places.values() {
+        let of_run = places.iter().map(|place| &records[*place]).collect();
+        let written = write_of_run(transaction, of_run).await;
+        for (place, written) in places.iter().zip(written) {
+            recorded[*place] = written;
+        }
+    }
+    recorded
+}
+
+/// The records of one run; where the database refuses them, each alone.
+async fn write_of_run(transaction: &DatabaseTransaction, records: Vec<&Record>) -> Vec<Result<Recorded>> {
+    match write_in_savepoint(transaction, records.clone()).await {
+        Ok(recorded) => return recorded.into_iter().map(Ok).collect(),
+        Err(error) if records.len() == 1 => return vec![Err(error)],
         Err(_) => {}
     }
     let mut recorded = Vec::with_capacity(records.len());

@@ -1,7 +1,7 @@
 //! One type for each thing that can be done; a [`super::Permit`] is for exactly one of them.
 
 use super::policy::{self, Least};
-use super::target::{ExportTarget, HeldRun, NewExport, OperatedTenant, RunTarget, Target, Tenants};
+use super::target::{AuditParent, ExportTarget, HeldRun, NewExport, OperatedTenant, RunTarget, Target, Tenants};
 use crate::name::RunParent;
 use crate::{ConnectionName, ExportName, RunName, SegmentName, TenantName};
 
@@ -118,7 +118,7 @@ actions! {
     /// Says that segments were refreshed.
     StartRefresh("RefreshService/StartRefresh") on TenantName;
     /// Reads the audit log.
-    ListAuditEntries("AuditService/ListAuditEntries") on TenantName;
+    ListAuditEntries("AuditService/ListAuditEntries") on AuditParent;
     /// Reads the audit log as a stream.
     ExportAuditLog("AuditService/ExportAuditLog") on TenantName;
     /// Reads where a person's data has gone.

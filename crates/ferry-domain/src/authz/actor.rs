@@ -1,5 +1,6 @@
 //! The caller, as its token says.
 
+use super::Call;
 use crate::{TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -69,6 +70,7 @@ pub struct Actor {
     tenants: BTreeMap<TenantId, Role>,
     operator: bool,
     expire_time: Timestamp,
+    call: Call,
 }
 
 impl Actor {
@@ -82,7 +84,19 @@ impl Actor {
             Some(None) => true,
             Some(Some(revoked)) => issue_time > *revoked,
         });
-        Self { subject, tenants, operator, expire_time }
+        Self { subject, tenants, operator, expire_time, call: Call::default() }
+    }
+
+    /// The same caller, in this call.
+    #[must_use]
+    pub fn calling(self, call: Call) -> Self {
+        Self { call, ..self }
+    }
+
+    /// The call that is being served.
+    #[must_use]
+    pub fn call(&self) -> &Call {
+        &self.call
     }
 
     /// The token's `sub`.

@@ -2,7 +2,7 @@
 
 use super::action::RunExport;
 use super::policy::Least;
-use super::{Action, Actor, Role, Target};
+use super::{Act, Action, Actor, Role, Target};
 use crate::{ConnectionAccess, Error, Result, TenantId};
 use std::marker::PhantomData;
 
@@ -38,12 +38,15 @@ pub struct Spent<T> {
     pub target: T,
     /// Which connections the actor may see.
     pub visibility: Visibility,
+    /// For the record.
+    pub act: Act,
 }
 
 impl<A: Action> Permit<A> {
     /// Uses the permit up.
     pub fn spend(self) -> Spent<A::Target> {
-        Spent { actor: self.actor, target: self.target, visibility: self.visibility }
+        let act = Act::of::<A>(&self.actor, &self.target);
+        Spent { actor: self.actor, target: self.target, visibility: self.visibility, act }
     }
 }
 

@@ -114,6 +114,12 @@ pub const fn line(method: &str) -> Least {
     panic!("an RPC has no line in the policy table");
 }
 
+/// The line of a method that somebody called, if there is such an RPC.
+#[must_use]
+pub fn find(method: &str) -> Option<Rule> {
+    POLICY.iter().find(|rule| rule.method == method).copied()
+}
+
 /// Stops the build unless each of these RPCs has a line.
 pub const fn covers(methods: &[&str]) {
     let mut at = 0;

@@ -1,6 +1,6 @@
 //! What an action is done to, with the facts about it that the policy needs.
 
-use crate::name::RunParent;
+use crate::name::{NameError, RunParent};
 use crate::{ConnectionAccess, ConnectionId, ConnectionName, ExportName, RunName, SegmentName, TenantId, TenantName};
 
 /// The thing acted on.
@@ -45,6 +45,46 @@ impl Target for RunParent {
         match self {
             Self::Export(export) => export.to_string(),
             Self::Tenant(tenant) => format!("tenants/{tenant}/exports/-"),
+        }
+    }
+}
+
+/// Whose entries: those of a tenant's own chain, or those of a run's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AuditParent {
+    /// What was changed and refused.
+    Tenant(TenantName),
+    /// What a run sent.
+    Run(RunName),
+}
+
+impl AuditParent {
+    /// Reads a tenant's name, or a run's.
+    pub fn parse(text: &str) -> Result<Self, NameError> {
+        match text.matches('/').count() {
+            0 | 1 => TenantName::parse(text).map(Self::Tenant),
+            _ => RunName::parse(text).map(Self::Run),
+        }
+    }
+
+    /// The tenant whose data it is.
+    #[must_use]
+    pub fn tenant(&self) -> &TenantId {
+        match self {
+            Self::Tenant(name) => &name.tenant,
+            Self::Run(name) => &name.tenant,
+        }
+    }
+}
+
+impl Target for AuditParent {
+    fn tenant(&self) -> Option<&TenantId> {
+        Some(AuditParent::tenant(self))
+    }
+    fn resource(&self) -> String {
+        match self {
+            Self::Tenant(name) => name.to_string(),
+            Self::Run(name) => name.to_string(),
         }
     }
 }

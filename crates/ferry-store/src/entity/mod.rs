@@ -6,13 +6,25 @@
 )]
 
 pub mod attempt;
+pub mod audit_chain;
+pub mod audit_checkpoint;
+pub mod audit_entry;
+pub mod audit_leaf;
+pub mod audit_log;
+pub mod audit_node;
 pub mod batch;
 pub mod connection;
+pub mod connection_removal;
+pub mod erasure;
+pub mod erasure_recipient;
 pub mod export;
 pub mod export_state;
 pub mod lane;
 pub mod plan;
+pub mod plan_index;
 pub mod principal;
+pub mod recipients;
 pub mod request_id;
 pub mod run;
+pub mod suppression;
 pub mod tenant;

@@ -14,6 +14,7 @@ pub struct Model {
     pub fingerprints: String,
     pub connection_generation: i64,
     pub export_version: i64,
+    pub suppressions: i64,
     pub normaliser_version: i64,
     pub renderer_version: i64,
     pub adopt_time: i64,
@@ -28,6 +29,10 @@ pub struct Model {
     pub settings: Option<String>,
     #[sea_orm(column_type = "Text", nullable)]
     pub leave_policy: Option<String>,
+    #[sea_orm(column_type = "Text", nullable)]
+    pub purpose: Option<String>,
+    #[sea_orm(column_type = "Text", nullable)]
+    pub fields: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -2,7 +2,7 @@
 
 use sea_orm::entity::prelude::*;
 
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, serde::Serialize)]
 #[sea_orm(table_name = "runs")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false, column_type = "Text")]
@@ -50,6 +50,12 @@ pub struct Model {
     #[sea_orm(column_type = "Text", nullable)]
     pub pause_reason: Option<String>,
     pub resume_time: Option<i64>,
+    pub entries: i64,
+    pub entries_head: Option<Vec<u8>>,
+    pub entries_anchored: i64,
+    #[sea_orm(column_type = "Text", nullable)]
+    pub erasure: Option<String>,
+    pub list: Option<i64>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -2,7 +2,7 @@
 
 use sea_orm::entity::prelude::*;
 
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, serde::Serialize)]
 #[sea_orm(table_name = "tenants")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false, column_type = "Text")]
@@ -18,6 +18,8 @@ pub struct Model {
     pub update_time: i64,
     pub delete_time: Option<i64>,
     pub purge_time: Option<i64>,
+    pub audit_retention_ms: Option<i64>,
+    pub audit_policy: i64,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

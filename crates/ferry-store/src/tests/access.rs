@@ -253,8 +253,13 @@ async fn nothing_of_a_removed_tenant_is_left_but_its_id() {
     for table in ["connections", "exports", "runs", "plans", "batches", "attempts", "principals", "request_ids"] {
         assert_eq!(rows(&store, table).await, 0, "{table}");
     }
-    let new =
-        NewTenant { id: acme().tenant, uid: "u".to_owned(), display_name: "A".to_owned(), kind: TenantKind::Sandbox };
+    let new = NewTenant {
+        id: acme().tenant,
+        uid: "u".to_owned(),
+        display_name: "A".to_owned(),
+        kind: TenantKind::Sandbox,
+        audit_retention: None,
+    };
     let again = ferry_domain::authz::permit::<CreateTenant>(&administrator(), Tenants).unwrap();
     let refused = store.tenant_create(again, new, write(40)).await.unwrap_err();
     assert!(matches!(refused, Error::AlreadyExists { .. }), "tokens name tenants by their id: {refused}");

@@ -22,7 +22,7 @@ fn bob() -> Actor {
 async fn held(store: &Store) -> Run {
     queue(store, "run-1", write(2)).await.unwrap();
     let claimed = store.run_claim("worker", at(9)).await.unwrap().unwrap();
-    let adopted = store.plan_adopt(&claimed.lease, adoption(&["many would go"]), at(10)).await.unwrap();
+    let adopted = store.plan_adopt(&claimed.lease, adoption(&["many would go"]), at(10)).await.unwrap().unwrap();
     assert_eq!(adopted.state, RunState::AwaitingApproval);
     assert!(matches!(store.intent_record(&claimed.lease, intent("a-0", 0), at(11)).await, Err(IntentRefused::Fenced)));
     assert!(store.run_claim("worker", at(11)).await.unwrap().is_none(), "nobody carries it meanwhile");
@@ -254,7 +254,7 @@ async fn a_run_that_was_asked_to_stop_is_neither_paused_nor_held() {
     queue(&store, "run-1", write(2)).await.unwrap();
     let first = store.run_claim("worker", at(9)).await.unwrap().unwrap().lease;
     cancel(&store, 10).await;
-    let adopted = store.plan_adopt(&first, adoption(&["many would go"]), at(11)).await.unwrap();
+    let adopted = store.plan_adopt(&first, adoption(&["many would go"]), at(11)).await.unwrap().unwrap();
     assert_eq!((adopted.state, adopted.approval), (RunState::Cancelling, None));
     let paused = pause(&store, &first, PauseReason::Credentials, None, 12).await;
     assert_eq!(paused.state, RunState::Cancelling);
@@ -274,9 +274,13 @@ async fn a_paused_dry_run_does_not_wait_for_a_connection_that_is_gone() {
     store.export_delete(deleting, None, write(5)).await.unwrap();
     let name = ConnectionName::parse("tenants/acme/connections/news").unwrap();
     let deleting = permit::<DeleteConnection>(&administrator(), name).unwrap();
-    store.connection_delete(deleting, None, write(6)).await.unwrap();
+    let new_run = || unreachable!("nothing is retracted");
+    let asked = RemovalAsked { seen_version: None, force: false, retract: false, new_run };
+    let removed = store.connection_delete(deleting, asked, write(6)).await.unwrap();
+    assert!(matches!(removed, Removal::Tombstoned(_)));
     let ended = run(&store, "run-1").await;
     assert_eq!((ended.state, ended.end_time), (RunState::Cancelled, Some(at(6))));
+    assert_eq!(ended.error.unwrap().reason, Reason::ConnectionRemoved);
 }
 
 #[tokio::test]

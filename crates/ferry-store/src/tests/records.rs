@@ -2,6 +2,7 @@
 
 use super::*;
 use futures::future::join_all;
+use sea_orm::ConnectionTrait;
 
 /// Rows of each batch of the tests below.
 const ROWS: u32 = 10;
@@ -182,4 +183,22 @@ async fn an_answer_without_an_intent_is_refused_and_no_other() {
     assert_eq!((batches.len(), batches[0].state), (1, BatchState::Queued));
     let counts = store.run_counts(&lease).await.unwrap();
     assert_eq!((counts.queued, counts.not_sent), (10, 0), "counted once");
+}
+
+/// A backup, or somebody with the database's own tool, takes the lock for a moment; that costs time and no job.
+#[tokio::test]
+async fn a_record_waits_while_somebody_else_writes_to_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, [first, _]) = two_runs(folder.path()).await;
+    let path = folder.path().join("ferry.db");
+    let mut options = sea_orm::ConnectOptions::new(format!("sqlite://{}?mode=rw", path.display()));
+    options.max_connections(1).sqlx_logging(false);
+    let other = sea_orm::Database::connect(options).await.unwrap();
+    other.execute_unprepared("BEGIN IMMEDIATE").await.unwrap();
+    let mut writing = std::pin::pin!(store.intent_record(&first, intent("a-1", 0), at(20)));
+    let held = tokio::time::timeout(std::time::Duration::from_millis(300), &mut writing).await;
+    assert!(held.is_err(), "written, or refused, although another has the lock");
+    other.execute_unprepared("ROLLBACK").await.unwrap();
+    assert!(writing.await.is_ok());
+    assert_eq!(store.batches(&first).await.unwrap().len(), 1);
 }

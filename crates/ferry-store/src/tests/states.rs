@@ -132,7 +132,7 @@ async fn dry_run(store: &Store, id: &str, state: Option<StateMark>) -> RunId {
     let lease = store.run_claim("worker", at(10)).await.unwrap().unwrap().lease;
     let adoption = adoption(&["many would go"]);
     let record = PlanRecord { state, ..adoption.record };
-    let adopted = store.plan_adopt(&lease, Adoption { record, ..adoption }, at(10)).await.unwrap();
+    let adopted = store.plan_adopt(&lease, Adoption { record, ..adoption }, at(10)).await.unwrap().unwrap();
     assert_eq!(adopted.state, RunState::Processing, "a dry run sends nothing, so nothing holds it");
     assert_eq!(adopted.approval.unwrap().reasons, ["many would go"], "it says what would hold its carrying out");
     let counts = Counts { members: 10, not_sent: 10, ..Counts::default() };
