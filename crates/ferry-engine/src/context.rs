@@ -8,7 +8,7 @@ use ferry_store::Store;
 use ferry_vault::Vault;
 use std::path::PathBuf;
 use std::sync::Arc;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 /// The parts an [`crate::Engine`] is made of.
@@ -47,6 +47,8 @@ pub(crate) struct Context {
     pub(crate) planning: Arc<Semaphore>,
     pub(crate) worker: String,
     pub(crate) shutdown: CancellationToken,
+    /// A run has ended: what it sent is to be folded into the recipients file of its list.
+    pub(crate) ended: Notify,
     clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
 }
 
@@ -56,7 +58,21 @@ impl Context {
         let scale = lanes.scale();
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let planning = Arc::new(Semaphore::new(cores));
-        Self { store, vault, egress, secrets, segments_root, data_dir, scale, lanes, planning, worker, shutdown, clock }
+        Self {
+            store,
+            vault,
+            egress,
+            secrets,
+            segments_root,
+            data_dir,
+            scale,
+            lanes,
+            planning,
+            worker,
+            shutdown,
+            ended: Notify::new(),
+            clock,
+        }
     }
 
     pub(crate) fn now(&self) -> Timestamp {

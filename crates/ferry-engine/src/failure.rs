@@ -13,6 +13,8 @@ pub(crate) enum Stop {
     Ended(RunState, RunError),
     /// It was asked to stop; the store knows why.
     Cancelled,
+    /// Its connection was removed: it is to stop, and the destination is asked nothing more.
+    Removed,
     /// The destination asked to be left alone for so long that nobody sits it out.
     LongWait {
         /// When it may be asked again.
@@ -24,6 +26,29 @@ pub(crate) enum Stop {
     Fenced,
     /// The keys of its files cannot be had, so what it sent cannot be accounted for; it goes on at the next start.
     Unsealed,
+    /// What it does cannot be put on record just now, so it does nothing; it is given back, and goes on once it can be.
+    Unrecorded,
+}
+
+/// A record of the send path that could not be written. Nothing is sent without it, and nobody says how the run ended:
+/// its account may not be whole.
+pub(crate) fn unrecorded(error: LeaseError) -> Stop {
+    match error {
+        LeaseError::Fenced => Stop::Fenced,
+        LeaseError::Failed(error) => {
+            log(&error);
+            Stop::Unrecorded
+        }
+    }
+}
+
+fn log(error: &Error) {
+    match error {
+        Error::Internal(inside) | Error::Unavailable(inside) => {
+            tracing::error!(cause = %inside.0, "a run was stopped by a failure of Ferry's own");
+        }
+        other => tracing::error!(cause = %other, "a run was stopped by a failure of Ferry's own"),
+    }
 }
 
 impl From<LeaseError> for Stop {
@@ -38,12 +63,7 @@ impl From<LeaseError> for Stop {
 impl From<Error> for Stop {
     /// Our own failure. The cause goes to the log, the run says no more than that it was ours.
     fn from(error: Error) -> Self {
-        match &error {
-            Error::Internal(inside) | Error::Unavailable(inside) => {
-                tracing::error!(cause = %inside.0, "a run was stopped by a failure of Ferry's own");
-            }
-            other => tracing::error!(cause = %other, "a run was stopped by a failure of Ferry's own"),
-        }
+        log(&error);
         internal("Ferry could not go on with this run; try again, and report it if it happens twice")
     }
 }
@@ -73,6 +93,12 @@ pub(crate) fn pause(stop: &Stop, now: Timestamp) -> Option<Pause> {
     let then = if resume_time.is_some() { BY_ITSELF } else { then };
     let message = format!("{}; {then}", error.message);
     Some(Pause { reason, resume_time, error: RunError { message, ..error.clone() } })
+}
+
+/// The plan of a dry run may hold somebody who was erased since.
+pub(crate) fn person_erased() -> Stop {
+    let message = "the plan of this run no longer stands: a person was erased since; nothing was sent, plan again";
+    failed(Reason::PlanExpired, Culprit::User, Severity::Temporary, message)
 }
 
 /// A failure of Ferry's own, whose cause has been logged.

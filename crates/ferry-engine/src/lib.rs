@@ -7,6 +7,7 @@
 mod context;
 mod disk;
 mod failure;
+mod recipients;
 mod run;
 mod supervisor;
 

@@ -4,7 +4,7 @@
 //! data: what there is to do is read from the store, the same way after a crash as on an ordinary day.
 
 use crate::context::{Context, EngineParts};
-use crate::run;
+use crate::{recipients, run};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::{JoinHandle, JoinSet};
@@ -43,6 +43,7 @@ impl Engine {
 async fn supervise(context: Arc<Context>) {
     let mut changes = context.store.changes();
     let mut runs = JoinSet::new();
+    let folding = tokio::spawn(recipients::keep_folding(Arc::clone(&context)));
     loop {
         claim_all(&context, &mut runs).await;
         tokio::select! {
@@ -55,9 +56,13 @@ async fn supervise(context: Arc<Context>) {
     while let Some(ended) = runs.join_next().await {
         report(ended);
     }
+    if let Err(error) = folding.await {
+        tracing::error!(panicked = error.is_panic(), "the folding of recipients ended badly");
+    }
 }
 
 async fn claim_all(context: &Arc<Context>, runs: &mut JoinSet<()>) {
+    end_orphans(context, runs).await;
     // None begins before all are claimed: whom an earlier process left on the way must be known before anybody is sent.
     let mut claims = Vec::new();
     while runs.len() + claims.len() < CONCURRENT_RUNS && !context.shutdown.is_cancelled() {
@@ -76,6 +81,20 @@ async fn claim_all(context: &Arc<Context>, runs: &mut JoinSet<()>) {
     }
     for (claimed, recovering) in claims {
         runs.spawn(run::carry_out(Arc::clone(context), claimed, recovering));
+    }
+}
+
+/// Runs whose connection was removed are ended first: they ask nothing of anybody.
+async fn end_orphans(context: &Arc<Context>, runs: &mut JoinSet<()>) {
+    while !context.shutdown.is_cancelled() {
+        match context.store.orphan_claim(&context.worker).await {
+            Ok(Some(orphan)) => drop(runs.spawn(run::orphan::carry_out(Arc::clone(context), orphan))),
+            Ok(None) => break,
+            Err(error) => {
+                tracing::error!(%error, "no run of a removed connection could be claimed; trying again");
+                break;
+            }
+        }
     }
 }
 

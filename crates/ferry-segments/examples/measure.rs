@@ -131,6 +131,7 @@ fn spec(folder: &Path, segment: &str, base: Option<StateFile>) -> Done<SnapshotS
         pack: PackLimits { max_rows: 250, max_bytes: 399_000 },
         base,
         others: Vec::new(),
+        suppressed: std::collections::HashSet::new(),
         leavers: Leavers::Unsubscribe,
         full_resync: false,
         now_ms: 0,

@@ -42,6 +42,17 @@ impl RunFile {
     }
 }
 
+/// The index of a run's plan. It is not sealed: its digests mean nothing without the tenant's identity key.
+#[must_use]
+pub fn index_path(data_dir: &Path, tenant: &str, run: &str) -> PathBuf {
+    index_beside(&RunFile::Plan.path(data_dir, tenant, run))
+}
+
+/// The index of the plan at this place.
+pub(crate) fn index_beside(plan: &Path) -> PathBuf {
+    plan.with_extension("index")
+}
+
 /// The folder of a run's files.
 #[must_use]
 pub fn run_folder(data_dir: &Path, tenant: &str, run: &str) -> PathBuf {
@@ -88,6 +99,40 @@ impl StateName<'_> {
 #[must_use]
 pub fn state_folder(data_dir: &Path, tenant: &str, export_uid: &str) -> PathBuf {
     tenant_folder(data_dir, tenant).join("exports").join(export_uid)
+}
+
+/// Whom an export has sent to one list of one account: a file that outlives the connection and its key. Each number has
+/// a file of its own, and the store says which one counts.
+#[derive(Debug, Clone, Copy)]
+pub struct RecipientsName<'a> {
+    /// The tenant's id.
+    pub tenant: &'a str,
+    /// The export's uid.
+    pub export_uid: &'a str,
+    /// The connection's uid.
+    pub connection_uid: &'a str,
+    /// The connection's generation: another one is another account.
+    pub generation: i64,
+    /// The list.
+    pub list: u32,
+    /// From 1, raised by each run that changes it.
+    pub number: u64,
+}
+
+impl RecipientsName<'_> {
+    /// The file's path.
+    #[must_use]
+    pub fn path(&self, data_dir: &Path) -> PathBuf {
+        let Self { export_uid, connection_uid, generation, list, number, .. } = self;
+        let folder = recipients_folder(data_dir, self.tenant).join(export_uid);
+        folder.join(format!("{connection_uid}-{generation}-{list}")).join(format!("recipients-{number}.bin"))
+    }
+}
+
+/// The folder of a tenant's recipients files. No run is called like it.
+#[must_use]
+pub fn recipients_folder(data_dir: &Path, tenant: &str) -> PathBuf {
+    tenant_folder(data_dir, tenant).join("recipients")
 }
 
 /// The folder of all files of a tenant's runs and exports.

@@ -6,6 +6,7 @@
 
 mod catalogue;
 mod digest;
+mod erase;
 mod file_key;
 mod inside;
 pub mod layout;
@@ -14,6 +15,7 @@ mod normalise;
 mod pack;
 mod plan;
 mod preview;
+mod recipients;
 mod rejected;
 mod samples;
 mod sealed;
@@ -22,6 +24,7 @@ mod source;
 mod state;
 
 pub use catalogue::{Catalogue, CatalogueError, Column, Format, SegmentEntry, SegmentKind, SegmentState};
+pub use erase::{ErasedPerson, erase_from_rejected, erase_from_samples, find_in_state, state_without};
 pub use file_key::FileKey;
 pub use inside::Inside;
 pub use mark::Mark;
@@ -29,12 +32,16 @@ pub use normalise::{Email, NORMALISER_VERSION, RejectReason, identity_digest};
 pub use pack::{PackLimits, Packer};
 pub use plan::{NewRow, PlanReader, PlanRow, PlanWriter};
 pub use preview::{PREVIEW_ROWS, Preview, preview};
+pub use recipients::{
+    FieldSet, FoldedRecipients, FolderLock, Holder, PlanIndex, Presence, RecipientRow, RecipientsFile, RecipientsFold,
+    RecipientsReader, Removals, SentTimes, fold_recipients, forget, write_index,
+};
 pub use rejected::{REASON_NOT_GIVEN, RejectedReader, RejectedRow, RejectedWriter, Stage};
 pub use samples::{Action, SAMPLE_ROWS, Sample, read_samples};
 pub use sealed::{Place, PlanError};
 pub use snapshot::{
     ConstantField, Leavers, MappedField, PlanSummary, Renderers, Row, SnapshotControl, SnapshotError, SnapshotSpec,
-    build_plan,
+    TakingOffSpec, build_plan, plan_taking_off,
 };
 pub use source::{BrokenRow, Fingerprint, SegmentReader, SourceBatch, SourceError};
 pub use state::{

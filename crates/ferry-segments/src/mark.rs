@@ -15,7 +15,7 @@ pub struct Mark([u8; 16]);
 impl Mark {
     /// Takes its bytes, as stored.
     #[must_use]
-    pub fn new(bytes: [u8; 16]) -> Self {
+    pub const fn new(bytes: [u8; 16]) -> Self {
         Self(bytes)
     }
 

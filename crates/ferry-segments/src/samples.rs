@@ -61,6 +61,11 @@ pub(crate) struct Samples {
 }
 
 impl Samples {
+    /// These, which are already few.
+    pub(crate) fn of(rows: Vec<Sample>) -> Self {
+        Self { rows, kept: [SAMPLE_ROWS; 4] }
+    }
+
     /// Keeps a row, unless there are enough of its action.
     pub(crate) fn offer<'a>(
         &mut self,

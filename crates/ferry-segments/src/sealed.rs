@@ -168,13 +168,13 @@ fn properties(key: &FileKey, aad: &[u8], form: &Form) -> Result<WriterProperties
 }
 
 /// Makes a folder and those above it, and syncs the names of the new ones.
-fn create_folder(folder: &Path) -> std::io::Result<()> {
+pub(crate) fn create_folder(folder: &Path) -> std::io::Result<()> {
     let new: Vec<&Path> = folder.ancestors().take_while(|above| !above.exists()).collect();
     std::fs::create_dir_all(folder)?;
     new.into_iter().filter_map(Path::parent).try_for_each(sync_folder)
 }
 
-fn sync_folder(folder: &Path) -> std::io::Result<()> {
+pub(crate) fn sync_folder(folder: &Path) -> std::io::Result<()> {
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     File::open(folder)?.sync_all()
 }

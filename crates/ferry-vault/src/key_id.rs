@@ -77,7 +77,9 @@ impl KeyId {
 /// Whether a file in the key store can be one of its keys; a folder like `lost+found` is not.
 pub(crate) fn is_file_name(text: &str) -> bool {
     let mut parts = text.split('.');
-    text == crate::derive::ROOT || (parts.clone().count() > 1 && parts.all(is_name))
+    text == crate::derive::ROOT
+        || crate::audit::generation_of(text).is_some()
+        || (parts.clone().count() > 1 && parts.all(is_name))
 }
 
 fn is_name(text: &str) -> bool {

@@ -12,6 +12,7 @@
 //! authenticated with it, so a value copied to another row does not open. There is no mode without encryption.
 
 mod aead;
+mod audit;
 mod cache;
 mod config;
 mod derive;
@@ -26,6 +27,7 @@ mod tests;
 mod vault;
 mod wrapped;
 
+pub use audit::AuditSeed;
 pub use config::{KeySource, VaultConfig};
 pub use key_id::{KeyId, Purpose};
 pub use rotation::Survey;

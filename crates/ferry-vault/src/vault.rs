@@ -60,7 +60,7 @@ impl Vault {
         self.ensure(&id.file_name())
     }
 
-    fn ensure(&self, name: &str) -> Result<(), VaultError> {
+    pub(crate) fn ensure(&self, name: &str) -> Result<(), VaultError> {
         let slot = self.0.store.slot(name);
         if slot.exists()? {
             return Ok(());
@@ -96,20 +96,22 @@ impl Vault {
         self.destroy_named(&id.file_name())
     }
 
-    /// Destroys the keys of a connection: all versions of its secret, and its files' key. Make sure before that nobody
-    /// makes new ones. After a crash or an error, do it again: it goes on where it was.
-    pub fn destroy_connection(&self, tenant: &str, connection: &str) -> Result<(), VaultError> {
+    /// Destroys the keys of a connection: all versions of its secret, and its files' key. Tells how many there were.
+    /// Make sure before that nobody makes new ones. After a crash or an error, do it again: it goes on where it was.
+    pub fn destroy_connection(&self, tenant: &str, connection: &str) -> Result<usize, VaultError> {
         self.destroy_all(&KeyId::connection_prefix(tenant, connection)?)
     }
 
     /// Destroys the keys of a tenant: those of all its connections, and that of its identity digests. Make sure before
     /// that nobody makes new ones. After a crash or an error, do it again: it goes on where it was.
     pub fn destroy_tenant(&self, tenant: &str) -> Result<(), VaultError> {
-        self.destroy_all(&KeyId::tenant_prefix(tenant)?)
+        self.destroy_all(&KeyId::tenant_prefix(tenant)?).map(|_| ())
     }
 
-    fn destroy_all(&self, prefix: &str) -> Result<(), VaultError> {
-        self.0.store.names_with(prefix)?.iter().try_for_each(|name| self.destroy_named(name))
+    fn destroy_all(&self, prefix: &str) -> Result<usize, VaultError> {
+        let names = self.0.store.names_with(prefix)?;
+        names.iter().try_for_each(|name| self.destroy_named(name))?;
+        Ok(names.len())
     }
 
     fn destroy_named(&self, name: &str) -> Result<(), VaultError> {

@@ -2,16 +2,16 @@
 
 use ferry_domain::Counts;
 use ferry_segments::{Outcome, Outcomes};
-use ferry_store::{BatchRecord, BatchState, PlanRecord};
+use ferry_store::{BatchRecord, PlanRecord, RowOutcome};
 use std::collections::HashSet;
 
 /// What became of each row of a plan, by ordinal.
 ///
 /// A row that was taken out of a batch is in none of its later states; it has the outcome that its own refusal gave it.
-pub(super) fn outcomes(plan: &PlanRecord, batches: &[BatchRecord]) -> Outcomes {
+pub(crate) fn outcomes<'a>(plan: &PlanRecord, batches: impl IntoIterator<Item = &'a BatchRecord>) -> Outcomes {
     let mut outcomes = Outcomes::none_sent(plan.planned + plan.removals);
     // A child carries rows of its parent, and has a higher number.
-    let mut in_order: Vec<&BatchRecord> = batches.iter().collect();
+    let mut in_order: Vec<&BatchRecord> = batches.into_iter().collect();
     in_order.sort_by_key(|batch| batch.seq);
     for batch in in_order {
         note(batch, &mut outcomes);
@@ -21,26 +21,25 @@ pub(super) fn outcomes(plan: &PlanRecord, batches: &[BatchRecord]) -> Outcomes {
 
 fn note(batch: &BatchRecord, outcomes: &mut Outcomes) {
     let refused: HashSet<u32> = batch.refused.iter().map(|row| row.offset).collect();
-    let of_the_rest = match batch.state {
-        BatchState::Settled => Outcome::Confirmed,
-        BatchState::Queued | BatchState::Intended | BatchState::Unknown => Outcome::Unknown,
-        BatchState::Split | BatchState::Due if batch.may_have_arrived => Outcome::Unknown,
-        // The rest of a split batch is its child's, or, if that was never begun, was not sent.
-        BatchState::Split | BatchState::Due => Outcome::NotSent,
-    };
     let ordinal = |offset: u32| batch.first + u64::from(offset);
     // Not sent is what a row is from the beginning, and what an earlier batch left open stays so.
-    if of_the_rest != Outcome::NotSent {
+    if let Some(rest) = batch.rest().map(outcome) {
         for offset in (0..batch.rows).filter(|offset| !batch.removed.contains(offset) && !refused.contains(offset)) {
-            outcomes.set(ordinal(offset)..ordinal(offset) + 1, of_the_rest);
+            outcomes.set(ordinal(offset)..ordinal(offset) + 1, rest);
         }
     }
-    // Refused up front nothing was queued; a result after queueing leaves open what was written all the same.
-    let queued = batch.state == BatchState::Settled && batch.remote_id.is_some();
-    let may_be_there = queued || batch.may_have_arrived;
+    let may_be_there = batch.refused_may_be_there();
     for row in &batch.refused {
         let outcome = Outcome::Refused { reason: &row.reason, may_be_there };
         outcomes.set(ordinal(row.offset)..ordinal(row.offset) + 1, outcome);
+    }
+}
+
+fn outcome(outcome: RowOutcome<'_>) -> Outcome<'_> {
+    match outcome {
+        RowOutcome::Confirmed => Outcome::Confirmed,
+        RowOutcome::Refused { reason, may_be_there } => Outcome::Refused { reason, may_be_there },
+        RowOutcome::Unknown => Outcome::Unknown,
     }
 }
 

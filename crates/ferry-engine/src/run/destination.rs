@@ -1,7 +1,6 @@
 //! What a run asks of the destination before it reads a million rows for it.
 
-use super::RunContext;
-use super::retry;
+use super::{RunContext, asked, retry};
 use crate::failure::{self, Stop};
 use ferry_destinations::activecampaign::{CallError, Fields};
 use ferry_domain::export::DestinationField;
@@ -16,6 +15,9 @@ pub(super) async fn check(context: &Arc<RunContext>) -> Result<(), Stop> {
     if ask(context, || context.destination.list(list_id)).await?.is_none() {
         let message = format!("list {list_id} does not exist in the account; choose another with UpdateExport");
         return Err(failure::failed(Reason::ListNotFound, Culprit::User, Severity::Permanent, message));
+    }
+    if context.takes_off.is_some() {
+        return Ok(());
     }
     let mapped = context.export.field_mappings.iter().filter_map(|mapping| custom(mapping.destination_field));
     let membership = match context.export.leave_policy {
@@ -66,9 +68,14 @@ where
     loop {
         let slot = slot(context).await?;
         // A run that was stopped meanwhile asks nothing more.
-        if let Some(stop) = super::work::stop_asked(context).await.unwrap_or_else(Some) {
+        if let Err(stop) = asked::may_begin(context).await {
             slot.unused();
             return Err(stop);
+        }
+        // The look took its time; the destination may have asked for a wait meanwhile.
+        if slot.is_held() {
+            slot.unused();
+            continue;
         }
         let answer = question().await;
         attempt += 1;

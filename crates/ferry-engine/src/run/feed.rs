@@ -69,6 +69,8 @@ pub(super) struct Prepared {
     pub(super) job: Job,
     pub(super) body: Bytes,
     pub(super) digest: [u8; 32],
+    /// Over `digest`, by the tenant's identity key.
+    pub(super) keyed_digest: [u8; 32],
     pub(super) identities: Identities,
     /// Who is in it, where it has not taken them yet.
     pub(super) marks: Vec<Mark>,
@@ -208,10 +210,11 @@ fn prepare(context: &RunContext, plan: &mut Option<OpenPlan>, job: Job) -> Resul
     let ExportSettings::Activecampaign { exclude_automations, .. } = context.export.settings;
     let body = activecampaign::assemble(bodies, exclude_automations);
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &body);
-    let digest = digest.as_ref().try_into().expect("SHA-256 has 32 bytes");
+    let digest: [u8; 32] = digest.as_ref().try_into().expect("SHA-256 has 32 bytes");
+    let keyed_digest = context.files.keyed(&digest);
     let identities = identities(&rows);
     let marks = if job.people.is_some() { Vec::new() } else { marks(context, &job.key, &rows) };
-    Ok(Prepared { job, body, digest, identities, marks })
+    Ok(Prepared { job, body, digest, keyed_digest, identities, marks })
 }
 
 fn identities(rows: &[PlanRow]) -> Identities {

@@ -4,8 +4,9 @@
 use super::vault_failure;
 use crate::context::Context;
 use crate::failure::Stop;
+use aws_lc_rs::hmac;
 use ferry_domain::{Connection, RunId};
-use ferry_segments::layout::{RunFile, StateName};
+use ferry_segments::layout::{RunFile, StateName, index_path};
 use ferry_segments::{FileKey, Place, StateFile};
 use ferry_store::{ExportState, Lease};
 use ferry_vault::{KeyId, Purpose};
@@ -58,6 +59,11 @@ impl RunFiles {
         }
     }
 
+    /// The index of this run's plan.
+    pub(super) fn index(&self) -> PathBuf {
+        index_path(&self.data_dir, &self.tenant, self.plan_of.as_ref().unwrap_or(&self.run).as_str())
+    }
+
     /// A state of the run's own export.
     pub(super) fn state(&self, state: &ExportState) -> StateFile {
         StateFile { place: self.state_place(state), digest: state.digest }
@@ -85,6 +91,14 @@ impl RunFiles {
             number: state.number,
         };
         Place { path: name.path(&self.data_dir), key, aad: name.aad() }
+    }
+
+    /// The HMAC-SHA256 of a digest by the tenant's identity key.
+    pub(super) fn keyed(&self, digest: &[u8; 32]) -> [u8; 32] {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, self.identity_key.as_slice());
+        let mut keyed = [0; 32];
+        keyed.copy_from_slice(hmac::sign(&key, digest).as_ref());
+        keyed
     }
 
     pub(super) fn identity_key(&self) -> [u8; 32] {

@@ -3,15 +3,15 @@
 //!
 //! Both files are written before the end is recorded; a crash in between writes them again, the same.
 
-use super::account;
 use super::files::RunFiles;
 use super::plan::{Adopted, blocking};
+use super::{account, asked};
 use crate::context::Context;
 use crate::failure::{self, Stop};
 use ferry_domain::{Connection, Counts, Culprit, Export, Reason, Run, RunError, RunState, Severity};
 use ferry_segments::layout::RunFile;
 use ferry_segments::{FoldSpec, Outcomes, Place, PlanError, PlanReader, RejectedRow, RejectedWriter, Stage, fold};
-use ferry_store::{BatchRecord, ExportState, Lease, StateAdvance};
+use ferry_store::{BatchRecord, ExportState, Lease, StateAdvance, TakesOff};
 use std::sync::Arc;
 
 /// What the end of a run needs: no destination, no secret.
@@ -23,6 +23,8 @@ pub(super) struct Ending {
     pub(super) connection: Connection,
     pub(super) files: RunFiles,
     pub(super) full_resync: bool,
+    /// Whom the run takes off; nothing for one that exports.
+    pub(super) takes_off: Option<TakesOff>,
 }
 
 impl Ending {
@@ -81,7 +83,9 @@ impl Ending {
         let batches = self.shared.store.batches(&self.lease).await?;
         let mut outcomes = account::outcomes(&plan.record, &batches);
         let counts = account::account(plan.counts, &plan.record, &outcomes);
-        if (counts.not_sent, counts.removals_not_sent) == (plan.record.planned, plan.record.removals) {
+        let nothing_sent = (counts.not_sent, counts.removals_not_sent) == (plan.record.planned, plan.record.removals);
+        // With the connection its states and its files went: nobody plans by them, and nobody can read them.
+        if nothing_sent || matches!(asked::stop_asked(&self.shared, &self.lease).await?, Some(Stop::Removed)) {
             return Ok((counts, Advance::Nothing));
         }
         account::let_whole_requests_be_due(&mut outcomes, &batches);
@@ -192,9 +196,9 @@ fn unfolded(error: &PlanError) -> Result<(), Stop> {
 fn ending(stop: Stop) -> Result<(RunState, Option<RunError>), Stop> {
     match stop {
         Stop::Ended(state, error) => Ok((state, Some(error))),
-        Stop::Cancelled => Ok((RunState::Cancelled, None)),
+        Stop::Cancelled | Stop::Removed => Ok((RunState::Cancelled, None)),
         Stop::LongWait { .. } => Ok((RunState::Failed, Some(failure::too_long_to_wait()))),
-        Stop::Shutdown | Stop::Fenced | Stop::Unsealed => Err(stop),
+        Stop::Shutdown | Stop::Fenced | Stop::Unsealed | Stop::Unrecorded => Err(stop),
     }
 }
 

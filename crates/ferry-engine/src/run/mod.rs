@@ -9,7 +9,8 @@
 //! After a crash the next claim comes in at the same place: without an adopted plan the run reads again (nothing was
 //! sent), with one it goes on with the recorded batches.
 
-mod account;
+pub(crate) mod account;
+mod asked;
 mod caution;
 mod deferred;
 mod destination;
@@ -18,21 +19,26 @@ mod feed;
 mod files;
 mod finish;
 mod guard;
+pub(crate) mod orphan;
 mod plan;
 mod reading;
+mod recipient;
 mod recover;
 mod retry;
 mod secret;
 mod send;
 mod settle;
+mod taking_off;
 mod time;
 mod work;
+mod workflow;
 
 use crate::context::Context;
 use crate::failure::{self, Stop};
+use asked::Seen;
 use doubt::KeyDoubt;
 use ferry_destinations::activecampaign::ActiveCampaign;
-use ferry_domain::{Culprit, Export, Reason, RunState, Severity, Timestamp};
+use ferry_domain::{Culprit, Export, Reason, Run, RunState, Severity, Timestamp};
 use ferry_egress::HostName;
 use ferry_lanes::{Lane, Recovering};
 use ferry_store::{Claimed, Lease, LeaseError, NamedPlan, PlanRecord, Store, StoredSecret};
@@ -55,10 +61,13 @@ struct RunContext {
     /// Held until it is known whom an earlier process left on the way to the account.
     recovering: Option<Recovering>,
     key_doubt: KeyDoubt,
+    seen: Seen,
     /// Cancelled when nothing more may be sent.
     stop_sending: CancellationToken,
     /// Cancelled when no result is waited for any more.
     stop_asking: CancellationToken,
+    /// Cancelled when no answer is waited for any more, even to what was asked.
+    hang_up: CancellationToken,
 }
 
 impl Deref for RunContext {
@@ -82,16 +91,21 @@ impl RunContext {
 pub(crate) async fn carry_out(shared: Arc<Context>, claimed: Claimed, recovering: Option<Recovering>) {
     let name = claimed.lease.run().to_string();
     tracing::info!(run = %name, epoch = claimed.lease.epoch(), "run claimed");
+    workflow::begun(&shared, &claimed.lease, &claimed.run, claimed.full_resync);
     ferry_domain::failpoint!("run-claimed");
-    let (store, shutdown, lease) = (shared.store.clone(), shared.shutdown.clone(), claimed.lease.clone());
-    match go(shared, claimed, recovering).await {
+    let (context, lease) = (Arc::clone(&shared), claimed.lease.clone());
+    let went = go(shared, claimed, recovering).await;
+    if went.as_ref().is_ok_and(|state| state.is_terminal()) {
+        context.ended.notify_one();
+    }
+    match went {
         Ok(state) if state.is_terminal() => tracing::info!(run = %name, state = state.as_str(), "run ended"),
         Ok(state) => tracing::info!(run = %name, state = state.as_str(), "run waits"),
         Err(Stop::Shutdown) => tracing::info!(run = %name, "run set aside until the next start"),
         Err(Stop::Fenced) => tracing::warn!(run = %name, "run was taken over by another owner"),
         Err(stop) => {
             tracing::error!(run = %name, ?stop, "a run could not be brought to its end; trying again");
-            give_up(&store, &shutdown, &lease).await;
+            give_up(&context.store, &context.shutdown, &lease).await;
         }
     }
 }
@@ -111,20 +125,19 @@ async fn give_up(store: &Store, shutdown: &CancellationToken, lease: &Lease) {
 }
 
 async fn go(shared: Arc<Context>, claimed: Claimed, recovering: Option<Recovering>) -> Result<RunState, Stop> {
-    let Claimed { lease, run, export, connection, secret, plan, full_resync, plan_of } = claimed;
+    let Claimed { lease, run, export, connection, secret, plan, full_resync, plan_of, takes_off } = claimed;
     let export = as_planned(export, plan.as_ref().or(plan_of.as_ref().map(|named| &named.record)));
     let carries_out = run.plan_of.clone();
     let counts = run.counts;
     let files = match RunFiles::open(&shared, &lease, &connection, carries_out) {
         Ok(files) => files,
-        // What it has sent cannot be brought into the state without its key, so it waits for the key store.
-        Err(_) if plan.is_some() => return Err(Stop::Unsealed),
+        Err(_) if plan.is_some() => return without_keys(&shared, &lease, &run, plan.as_ref()).await,
         Err(stop) => return without_files(&shared, &lease, stop).await,
     };
     // What the old account has queued is not asked of the new one.
     let moved = plan.as_ref().is_some_and(|plan| plan.connection_generation != connection.generation);
     let nothing_to_settle = plan.is_none() || moved;
-    let ending = Ending { shared, lease, run, export, connection, files, full_resync };
+    let ending = Ending { shared, lease, run, export, connection, files, full_resync, takes_off };
     let adopted = plan.map(|record| Adopted { record, counts });
     if ending.run.state == RunState::Cancelling && nothing_to_settle {
         return ending.come_to(adopted.as_ref(), Some(Stop::Cancelled)).await;
@@ -134,7 +147,17 @@ async fn go(shared: Arc<Context>, claimed: Claimed, recovering: Option<Recoverin
             let stop_sending = ending.shared.shutdown.child_token();
             let key_doubt = KeyDoubt::default();
             let stop_asking = CancellationToken::new();
-            let context = RunContext { ending, destination, lane, recovering, key_doubt, stop_sending, stop_asking };
+            let context = RunContext {
+                ending,
+                destination,
+                lane,
+                recovering,
+                key_doubt,
+                seen: Seen::default(),
+                stop_sending,
+                stop_asking,
+                hang_up: CancellationToken::new(),
+            };
             let context = Arc::new(context);
             through(context, adopted, plan_of).await
         }
@@ -150,6 +173,15 @@ fn as_planned(export: Export, plan: Option<&PlanRecord>) -> Export {
         settings: plan.settings.clone().unwrap_or(export.settings),
         leave_policy: plan.leave_policy.clone().unwrap_or(export.leave_policy),
         ..export
+    }
+}
+
+/// What it has sent cannot be brought into the state without its key, so it waits for the key store, unless the key was
+/// destroyed with its connection.
+async fn without_keys(shared: &Context, lease: &Lease, run: &Run, plan: Option<&PlanRecord>) -> Result<RunState, Stop> {
+    match asked::stop_asked(shared, lease).await? {
+        Some(Stop::Removed) => orphan::end(shared, lease, run, plan).await,
+        _ => Err(Stop::Unsealed),
     }
 }
 

@@ -5,13 +5,15 @@
 //! new owner.
 
 use super::reading::{self, Known};
-use super::{RunContext, destination, guard, time};
+use super::workflow::Task;
+use super::{RunContext, destination, guard, recipient, taking_off, time};
 use crate::disk;
 use crate::failure::{self, Stop};
-use ferry_domain::{Counts, ExportSettings, LeavePolicy, Phase, PlanSummary as Summary, RunState};
+use ferry_domain::{Counts, Export, ExportSettings, LeavePolicy, Phase, PlanSummary as Summary, RunState};
 use ferry_segments::layout::RunFile;
-use ferry_segments::{PlanReader, PlanSummary};
-use ferry_store::{Adoption, NamedPlan, PlanRecord};
+use ferry_segments::{PlanReader, PlanSummary, SegmentEntry, write_index};
+use ferry_store::{Adoption, ExportState, NamedPlan, PlanRecord, StateMark, TakesOff};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Raised when the same values would be rendered to other bytes.
@@ -26,7 +28,23 @@ pub(super) struct Adopted {
 /// Opens a plan that was adopted earlier and checks that it is still the same.
 pub(super) async fn reopen(context: &Arc<RunContext>, record: PlanRecord) -> Result<Adopted, Stop> {
     verify(context, &record).await?;
+    indexed(context, &record).await?;
     Ok(Adopted { record, counts: context.run.counts })
+}
+
+/// A plan from before plans had an index gets it now, so that what it has sent and will send is found by it.
+async fn indexed(context: &Arc<RunContext>, record: &PlanRecord) -> Result<(), Stop> {
+    let (plan, index) = (context.files.of_run(RunFile::Plan), context.files.index());
+    if index.exists() {
+        return Ok(());
+    }
+    let (planned, removals, digest) = (record.planned, record.removals, record.digest);
+    let written = blocking(move || write_index(&plan, planned, removals, &digest, &index)).await?;
+    written.map_err(|error| {
+        tracing::error!(%error, "the index of a plan cannot be written");
+        failure::internal("the index of this run's plan could not be written; check the disk of the service")
+    })?;
+    Ok(context.shared.store.recipients_note(&context.lease).await?)
 }
 
 async fn verify(context: &Arc<RunContext>, record: &PlanRecord) -> Result<(), Stop> {
@@ -49,35 +67,56 @@ pub(super) async fn take_over(context: &Arc<RunContext>, named: NamedPlan) -> Re
     destination::check(context).await?;
     verify(context, &named.record).await?;
     let NamedPlan { record, counts, summary, held, .. } = named;
-    adopt(context, record, counts, summary, held).await
+    match adopt(context, record, counts, summary, held).await? {
+        Adopting::Done(plan) => Ok(*plan),
+        Adopting::SomebodySuppressed => Err(failure::person_erased()),
+    }
 }
 
-/// Reads the segments and writes the plan. Nothing if a guard holds it: then the run was given up, and waits for its
-/// approval.
+/// Reads the segments and writes the plan; one that takes people off reads the state alone. Nothing if a guard holds it:
+/// then the run was given up, and waits for its approval.
 pub(super) async fn make(context: &Arc<RunContext>) -> Result<Option<Adopted>, Stop> {
     let shared = &context.shared;
     shared.store.run_phase(&context.lease, Phase::Reading, shared.now()).await?;
-    let segments = reading::segments(context).await?;
+    let segments = match context.takes_off {
+        Some(_) => Vec::new(),
+        None => reading::segments(context).await?,
+    };
     destination::check(context).await?;
     // The destination may have taken its time. Once the tenant is removed no file may be made any more.
     super::work::stop_asked(context).await?.map_or(Ok(()), Err)?;
     disk::room_to_plan(&shared.data_dir)?;
-    let ExportSettings::Activecampaign { list_id, .. } = context.export.settings;
-    let state = shared.store.export_state(&context.lease, context.connection.generation, list_id).await?;
-    let others = match context.export.leave_policy {
-        LeavePolicy::Unsubscribe => shared.store.other_states(&context.lease, list_id).await?,
-        // Only a list is shared; a field is the export's own.
-        LeavePolicy::Keep | LeavePolicy::SetField { .. } => Vec::new(),
-    };
-    let known = Known {
-        base: state.as_ref().map(|state| context.files.state(state)),
-        others: others.iter().map(|state| context.files.state_of_another(shared, state)).collect::<Result<_, _>>()?,
-    };
+    let list = list_of(&context.export);
+    loop {
+        match once(context, segments.clone(), list).await? {
+            Adopting::Done(plan) => return Ok(*plan),
+            // Each time round there is one more whom this plan leaves out.
+            Adopting::SomebodySuppressed => super::work::stop_asked(context).await?.map_or(Ok(()), Err)?,
+        }
+    }
+}
+
+/// Reads, writes and offers one plan.
+async fn once(context: &Arc<RunContext>, segments: Vec<SegmentEntry>, list: u32) -> Result<Adopting, Stop> {
+    let shared = &context.shared;
+    let task = Task::begin(context, "reading");
+    // Before anything is read: whoever is suppressed later is not seen, and the adoption knows by the number.
+    let suppressed = shared.store.suppressed(&context.lease).await?;
+    let suppressions = suppressed.len() as u64;
+    let state = shared.store.export_state(&context.lease, context.connection.generation, list).await?;
+    let known = known(context, state.as_ref(), list, suppressed).await?;
     let distrust = state.as_ref().is_some_and(|state| state.untrusted);
-    let made = reading::read(context, segments, known, distrust).await?;
+    let (made, held) = match context.takes_off {
+        Some(whom) => (taking_off::plan(context, known, whom).await?, Vec::new()),
+        None => {
+            let made = reading::read(context, segments, known, distrust).await?;
+            let held = guard::held(&context.export, &made);
+            (made, held)
+        }
+    };
     ferry_domain::failpoint!("plan-written");
-    warn(context, &made).await?;
-    let held = guard::held(&context.export, &made);
+    task.done();
+    warn(context, &made, distrust).await?;
     let counts = Counts {
         members: made.members,
         rejected: made.rejected,
@@ -90,7 +129,39 @@ pub(super) async fn make(context: &Arc<RunContext>) -> Result<Option<Adopted>, S
         ..Counts::default()
     };
     let summary = Summary { adds: made.adds, changes: made.changes, removals: made.removals, refusals: made.excluded };
-    let record = PlanRecord {
+    let stands_on = (state.map(|state| state.mark()), suppressions);
+    adopt(context, record(context, made, stands_on), counts, summary, held).await
+}
+
+pub(super) fn list_of(export: &Export) -> u32 {
+    let ExportSettings::Activecampaign { list_id, .. } = export.settings;
+    list_id
+}
+
+/// What is known of the list: by this export, and by others where that keeps people there.
+async fn known(
+    context: &RunContext,
+    state: Option<&ExportState>,
+    list: u32,
+    suppressed: HashSet<[u8; 16]>,
+) -> Result<Known, Stop> {
+    let shared = &context.shared;
+    let others = match (&context.export.leave_policy, context.takes_off) {
+        // An erasure takes the person off, whoever holds them there.
+        (_, Some(TakesOff::One(_))) => Vec::new(),
+        (LeavePolicy::Unsubscribe, _) => shared.store.other_states(&context.lease, list).await?,
+        // Only a list is shared; a field is the export's own.
+        (LeavePolicy::Keep | LeavePolicy::SetField { .. }, _) => Vec::new(),
+    };
+    Ok(Known {
+        base: state.map(|state| context.files.state(state)),
+        others: others.iter().map(|state| context.files.state_of_another(shared, state)).collect::<Result<_, _>>()?,
+        suppressed,
+    })
+}
+
+fn record(context: &RunContext, made: PlanSummary, (state, suppressions): (Option<StateMark>, u64)) -> PlanRecord {
+    PlanRecord {
         digest: made.plan_digest,
         planned: made.planned,
         batch_rows: made.batch_rows,
@@ -99,15 +170,25 @@ pub(super) async fn make(context: &Arc<RunContext>) -> Result<Option<Adopted>, S
         fingerprints: made.fingerprints,
         connection_generation: context.connection.generation,
         host: context.connection.host.clone(),
-        list: list_id,
-        state: state.map(|state| state.mark()),
+        list: list_of(&context.export),
+        purpose: Some(recipient::purpose(&context.export)),
+        fields: Some(recipient::fields(&context.export)),
+        state,
         export_version: context.export.version,
         settings: Some(context.export.settings.clone()),
         leave_policy: Some(context.export.leave_policy.clone()),
+        suppressions,
         normaliser_version: ferry_segments::NORMALISER_VERSION,
         renderer_version: RENDERER_VERSION,
-    };
-    adopt(context, record, counts, summary, held).await
+    }
+}
+
+/// What came of the offer of a plan.
+enum Adopting {
+    /// It was adopted; nothing if a guard holds it.
+    Done(Box<Option<Adopted>>),
+    /// Somebody was suppressed meanwhile, whom it may hold.
+    SomebodySuppressed,
 }
 
 async fn adopt(
@@ -116,18 +197,26 @@ async fn adopt(
     counts: Counts,
     summary: Summary,
     held: Vec<String>,
-) -> Result<Option<Adopted>, Stop> {
+) -> Result<Adopting, Stop> {
     let shared = &context.shared;
+    let task = Task::begin(context, "planning");
     let estimated_end = time::estimated_end(context, &record);
     let adoption = Adoption { record: record.clone(), summary, counts, estimated_end, held };
-    let run = shared.store.plan_adopt(&context.lease, adoption, shared.now()).await?;
+    let adopted = shared.store.plan_adopt(&context.lease, adoption, shared.now()).await?;
+    let Some(run) = adopted else { return Ok(Adopting::SomebodySuppressed) };
     ferry_domain::failpoint!("plan-adopted");
-    Ok((run.state != RunState::AwaitingApproval).then_some(Adopted { record, counts }))
+    task.done();
+    let plan = (run.state != RunState::AwaitingApproval).then_some(Adopted { record, counts });
+    Ok(Adopting::Done(Box::new(plan)))
 }
 
-async fn warn(context: &Arc<RunContext>, made: &PlanSummary) -> Result<(), Stop> {
+async fn warn(context: &Arc<RunContext>, made: &PlanSummary, distrust: bool) -> Result<(), Stop> {
     let shared = &context.shared;
-    for warning in warnings(made) {
+    let warnings = match context.takes_off {
+        Some(_) => taking_off::warnings(made, distrust),
+        None => warnings(made),
+    };
+    for warning in warnings {
         shared.store.run_warn(&context.lease, &warning, shared.now()).await?;
     }
     Ok(())
@@ -153,10 +242,7 @@ fn warnings(made: &PlanSummary) -> Vec<String> {
         ));
     }
     if made.held_elsewhere > 0 {
-        warnings.push(format!(
-            "{} people who left stay as they are: another export holds them on the list",
-            made.held_elsewhere
-        ));
+        warnings.push(held_elsewhere(made));
     }
     if made.refused_before > 0 {
         warnings.push(format!(
@@ -166,6 +252,11 @@ fn warnings(made: &PlanSummary) -> Vec<String> {
         ));
     }
     warnings
+}
+
+/// Some stay on the list.
+pub(super) fn held_elsewhere(made: &PlanSummary) -> String {
+    format!("{} people who left stay as they are: another export holds them on the list", made.held_elsewhere)
 }
 
 /// Runs file work off the async threads.
@@ -190,10 +281,13 @@ pub(super) fn record_of(batch_rows: &[u32], removal_batch_rows: &[u32]) -> PlanR
         connection_generation: 1,
         host: String::new(),
         list: 3,
+        purpose: None,
+        fields: None,
         state: None,
         export_version: 1,
         settings: None,
         leave_policy: None,
+        suppressions: 0,
         normaliser_version: 1,
         renderer_version: 1,
     }

@@ -1,7 +1,7 @@
 //! Reading the segments of a run into its plan, in a thread of its own.
 
 use super::RunContext;
-use super::plan::blocking;
+use super::plan::{blocking, list_of};
 use crate::failure::{self, Stop};
 use ferry_destinations::activecampaign::{self, ContactField, ContactLayout, Leaving};
 use ferry_domain::export::DestinationField;
@@ -9,8 +9,9 @@ use ferry_domain::{Culprit, ExportSettings, FieldMapping, LeavePolicy, Reason, S
 use ferry_segments::layout::RunFile;
 use ferry_segments::{
     Catalogue, ConstantField, Leavers, MappedField, PackLimits, PlanSummary, Renderers, Row, SegmentEntry,
-    SnapshotControl, SnapshotSpec, StateFile, build_plan,
+    SnapshotControl, SnapshotError, SnapshotSpec, StateFile, build_plan,
 };
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -25,6 +26,8 @@ pub(super) struct Known {
     pub(super) base: Option<StateFile>,
     /// Those of other exports that put people on the same list.
     pub(super) others: Vec<StateFile>,
+    /// Whom erasures suppress.
+    pub(super) suppressed: HashSet<[u8; 16]>,
 }
 
 pub(super) async fn segments(context: &Arc<RunContext>) -> Result<Vec<SegmentEntry>, Stop> {
@@ -57,13 +60,33 @@ fn usable(catalogue: &Catalogue, id: &str) -> Result<SegmentEntry, Stop> {
     }
 }
 
-/// Reads all segments in a thread of its own. A cancelled run stops the reading, and so does one that was taken away: the
-/// removal of a tenant counts on it that no file is written half a second after (`ferry-control`, `tenant.rs`).
+/// Reads all segments.
 pub(super) async fn read(
     context: &Arc<RunContext>,
     segments: Vec<SegmentEntry>,
     known: Known,
     distrust: bool,
+) -> Result<PlanSummary, Stop> {
+    in_a_thread(context, move |context, control| {
+        let layout = layout(context);
+        // Behind the mapped values comes the one that says who is a member, which the layout knows by itself.
+        let member = |row: &Row<'_>, out: &mut Vec<u8>| {
+            ferry_domain::failpoint!("row-rendered");
+            layout.render(row.email, row.values, out)
+        };
+        let left = |email: &str, out: &mut Vec<u8>| layout.render_left(email, out);
+        let spec = spec(context, segments, known, distrust);
+        build_plan(&spec, &Renderers { member: &member, left: &left }, control)
+    })
+    .await
+}
+
+/// Makes a plan in a thread of its own, when it is this run's turn. A cancelled run stops it, and so does one that was
+/// taken away: the removal of a tenant counts on it that no file is written half a second after (`ferry-control`,
+/// `tenant.rs`).
+pub(super) async fn in_a_thread(
+    context: &Arc<RunContext>,
+    make: impl FnOnce(&RunContext, &SnapshotControl) -> Result<PlanSummary, SnapshotError> + Send + 'static,
 ) -> Result<PlanSummary, Stop> {
     let turn = turn(context).await?;
     let control = Arc::new(SnapshotControl::default());
@@ -71,15 +94,7 @@ pub(super) async fn read(
         let (context, control) = (Arc::clone(context), Arc::clone(&control));
         move || {
             let _turn = turn;
-            let layout = layout(&context);
-            // Behind the mapped values comes the one that says who is a member, which the layout knows by itself.
-            let member = |row: &Row<'_>, out: &mut Vec<u8>| {
-                ferry_domain::failpoint!("row-rendered");
-                layout.render(row.email, row.values, out)
-            };
-            let left = |email: &str, out: &mut Vec<u8>| layout.render_left(email, out);
-            let spec = spec(&context, segments, known, distrust);
-            build_plan(&spec, &Renderers { member: &member, left: &left }, &control)
+            make(&context, &control)
         }
     });
     tokio::pin!(reading);
@@ -123,8 +138,8 @@ async fn turn(context: &RunContext) -> Result<OwnedSemaphorePermit, Stop> {
     }
 }
 
-fn layout(context: &RunContext) -> ContactLayout {
-    let ExportSettings::Activecampaign { list_id, .. } = context.export.settings;
+pub(super) fn layout(context: &RunContext) -> ContactLayout {
+    let list_id = list_of(&context.export);
     let fields = values(context)
         .filter_map(|mapping| match mapping.destination_field {
             DestinationField::Email => None,
@@ -162,9 +177,7 @@ fn leavers(policy: &LeavePolicy) -> (Leavers, Vec<ConstantField>) {
 }
 
 fn spec(context: &RunContext, segments: Vec<SegmentEntry>, known: Known, distrust: bool) -> SnapshotSpec {
-    let ExportSettings::Activecampaign { exclude_automations, .. } = context.export.settings;
     let email = context.export.field_mappings.iter().find(|m| m.destination_field == DestinationField::Email);
-    let overhead = activecampaign::envelope_bytes(exclude_automations);
     let (leavers, constants) = leavers(&context.export.leave_policy);
     let mapped = |mapping: &FieldMapping| MappedField {
         column: mapping.profile_column.clone(),
@@ -177,12 +190,10 @@ fn spec(context: &RunContext, segments: Vec<SegmentEntry>, known: Known, distrus
         constants,
         digest_key: context.files.identity_key(),
         max_members: limits::PROFILES_PER_RUN,
-        pack: PackLimits {
-            max_rows: activecampaign::ROWS_PER_REQUEST,
-            max_bytes: activecampaign::BYTES_PER_REQUEST - overhead,
-        },
+        pack: pack(context),
         base: known.base,
         others: known.others,
+        suppressed: known.suppressed,
         leavers,
         full_resync: context.full_resync || distrust,
         now_ms: context.shared.now().as_millis(),
@@ -191,4 +202,11 @@ fn spec(context: &RunContext, segments: Vec<SegmentEntry>, known: Known, distrus
         // For whoever looks at a dry run, or is to approve this one.
         samples: Some(context.files.of_run(RunFile::Samples)),
     }
+}
+
+/// What fits into a request.
+pub(super) fn pack(context: &RunContext) -> PackLimits {
+    let ExportSettings::Activecampaign { exclude_automations, .. } = context.export.settings;
+    let overhead = activecampaign::envelope_bytes(exclude_automations);
+    PackLimits { max_rows: activecampaign::ROWS_PER_REQUEST, max_bytes: activecampaign::BYTES_PER_REQUEST - overhead }
 }

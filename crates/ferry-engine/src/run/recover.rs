@@ -4,7 +4,7 @@ use super::RunContext;
 use super::feed::{Feed, Job, rest_of};
 use super::plan::Adopted;
 use super::settle::Unsettled;
-use crate::failure::Stop;
+use crate::failure::{Stop, unrecorded};
 use ferry_store::{BatchAfter, BatchKey, BatchRecord, BatchState, CountsDelta, PlanRecord};
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
@@ -57,7 +57,9 @@ async fn take_up(
             // Nobody knows whether it arrived: it is unknown until this repeat settles it.
             let now = context.shared.now();
             let none = CountsDelta::default();
-            context.shared.store.batch_record(&context.lease, record.seq, BatchAfter::Due, none, now).await?;
+            let store = &context.shared.store;
+            let recorded = store.batch_record(&context.lease, record.seq, BatchAfter::Due, none, now).await;
+            recorded.map_err(unrecorded)?;
             ferry_domain::failpoint!("batch-recovered");
             left.due.push_back(feed.take_up(job).await?.0);
         }

@@ -4,7 +4,9 @@
 //! the batch is sent again. An import is an upsert by address, so a repeat changes nothing at the destination.
 
 use super::RunContext;
+use super::asked::{self, SEND_BY};
 use super::feed::Prepared;
+use super::recipient::Recipients;
 use super::{account, destination, retry};
 use crate::failure::{self, Stop};
 use ferry_destinations::activecampaign::{ImportOutcome, Refusal, RefusalReason};
@@ -14,8 +16,6 @@ use ferry_store::{AttemptOutcome, BatchAfter, CountsDelta, Intent, IntentRefused
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// An intent that was not sent this long after it was begun is void: the process may have been frozen in between.
-const SEND_BY: Duration = Duration::from_millis(400);
 /// The destination's own wait where a rate limit answer names none (bulk import page: retry in a minute).
 const RATE_LIMIT_WAIT: Duration = Duration::from_secs(60);
 
@@ -55,14 +55,14 @@ pub(super) enum Why {
 }
 
 /// Sends a batch once.
-pub(super) async fn send(context: Arc<RunContext>, prepared: &Prepared) -> Sent {
-    match attempt(&context, prepared).await {
+pub(super) async fn send(context: Arc<RunContext>, prepared: &Prepared, recipients: &Recipients) -> Sent {
+    match attempt(&context, prepared, recipients).await {
         Ok(sent) => sent,
         Err(stop) => Sent::Stop(stop),
     }
 }
 
-async fn attempt(context: &Arc<RunContext>, prepared: &Prepared) -> Result<Sent, Stop> {
+async fn attempt(context: &Arc<RunContext>, prepared: &Prepared, recipients: &Recipients) -> Result<Sent, Stop> {
     let class = if prepared.rows() == 1 { Class::ImportOne } else { Class::ImportMany };
     let asked = context.key_doubt.asking();
     let slot = tokio::select! {
@@ -75,7 +75,7 @@ async fn attempt(context: &Arc<RunContext>, prepared: &Prepared) -> Result<Sent,
         return Ok(Sent::Again { after: Duration::ZERO, why: Why::KeyInDoubt });
     }
     let begun = Instant::now();
-    let permit = match intent(context, prepared).await {
+    let permit = match intent(context, prepared, recipients).await {
         Ok(permit) => permit,
         Err(stop) => {
             slot.unused();
@@ -101,26 +101,37 @@ async fn attempt(context: &Arc<RunContext>, prepared: &Prepared) -> Result<Sent,
     finish_attempt(context, prepared, &permit, slot, outcome, sent_at).await
 }
 
-async fn intent(context: &Arc<RunContext>, prepared: &Prepared) -> Result<SendPermit, Stop> {
+async fn intent(context: &Arc<RunContext>, prepared: &Prepared, recipients: &Recipients) -> Result<SendPermit, Stop> {
     let now = context.shared.now();
+    let (recipient, action) = recipients.of_batch(prepared.job.removal);
     let intent = Intent {
         attempt_id: uuid::Uuid::now_v7().to_string(),
         batch: prepared.job.key.clone(),
         account: context.lane.account().to_owned(),
         body_digest: prepared.digest,
+        keyed_digest: prepared.keyed_digest,
+        recipient,
+        action,
         send_by: now.plus(SEND_BY),
     };
-    context.shared.store.intent_record(&context.lease, intent, now).await.map_err(|refused| match refused {
-        IntentRefused::Fenced => Stop::Fenced,
-        IntentRefused::Stopped => Stop::Cancelled,
-        IntentRefused::Moved => failure::failed(
-            ferry_domain::Reason::PlanExpired,
-            ferry_domain::Culprit::User,
-            ferry_domain::Severity::Temporary,
-            "the connection was changed while this run was going on; run it again",
-        ),
-        IntentRefused::Failed(error) => error.into(),
-    })
+    match context.shared.store.intent_record(&context.lease, intent, now).await {
+        Ok(permit) => Ok(permit),
+        Err(IntentRefused::Fenced) => Err(Stop::Fenced),
+        // By whom, and whether what was sent may still be asked after, the store knows.
+        Err(IntentRefused::Stopped | IntentRefused::Moved) => {
+            Err(asked::stop_asked(&context.shared, &context.lease).await?.unwrap_or_else(moved))
+        }
+        Err(IntentRefused::Failed(error)) => Err(failure::unrecorded(error.into())),
+    }
+}
+
+fn moved() -> Stop {
+    failure::failed(
+        ferry_domain::Reason::PlanExpired,
+        ferry_domain::Culprit::User,
+        ferry_domain::Severity::Temporary,
+        "the connection was changed while this run was going on; run it again",
+    )
 }
 
 /// Records the answer, then gives the slot back: the next request of the account is granted on recorded ground.
@@ -279,7 +290,9 @@ async fn record(
     delta: CountsDelta,
 ) -> Result<(), Stop> {
     let now = context.shared.now();
-    context.shared.store.attempt_record(&context.lease, permit.attempt_id(), outcome, after, delta, now).await?;
+    let store = &context.shared.store;
+    let recorded = store.attempt_record(&context.lease, permit.attempt_id(), outcome, after, delta, now).await;
+    recorded.map_err(failure::unrecorded)?;
     ferry_domain::failpoint!("answer-committed");
     Ok(())
 }

@@ -3,10 +3,10 @@
 //! ActiveCampaign lists the addresses that failed, without a reason, and the ids of those that it took. Only the
 //! failures are counted: whether the other list holds updated contacts too is not documented (bulk import status page).
 
-use super::RunContext;
 use super::feed::{Identities, Job};
 use super::retry;
-use crate::failure::Stop;
+use super::{RunContext, asked};
+use crate::failure::{Stop, unrecorded};
 use ferry_destinations::activecampaign::{CallError, ImportStatus};
 use ferry_domain::Timestamp;
 use ferry_lanes::{Class, REQUEST_DEADLINE};
@@ -69,8 +69,21 @@ async fn ask(context: &Arc<RunContext>, batch: &Unsettled) -> Result<Polled, Sto
         return Ok(Polled::Held);
     }
     ferry_domain::failpoint!("poll-granted");
+    if let Err(stop) = asked::may_ask(context).await {
+        slot.unused();
+        return Err(stop);
+    }
+    // The look took its time; the destination may have asked for a wait meanwhile.
+    if slot.is_held() {
+        slot.unused();
+        return Ok(Polled::Held);
+    }
     let asked_at = Instant::now();
-    let status = context.destination.import_status(&batch.remote_id, REQUEST_DEADLINE).await;
+    let status = tokio::select! {
+        biased;
+        () = context.hang_up.cancelled() => return Err(Stop::Removed),
+        status = context.destination.import_status(&batch.remote_id, REQUEST_DEADLINE) => status,
+    };
     let wait = match &status {
         Err(CallError::RateLimited { retry_after }) => Some(retry_after.unwrap_or(Duration::from_secs(1))),
         _ => None,
@@ -140,7 +153,9 @@ async fn settle(context: &Arc<RunContext>, batch: &Unsettled, failures: &[String
     let after = BatchAfter::Settled { confirmed: u32::try_from(confirmed).unwrap_or(0), refused };
     let now = context.shared.now();
     let delta = batch.job.counted(delta);
-    context.shared.store.batch_record(&context.lease, batch.job.key.seq, after, delta, now).await?;
+    let store = &context.shared.store;
+    let recorded = store.batch_record(&context.lease, batch.job.key.seq, after, delta, now).await;
+    recorded.map_err(unrecorded)?;
     Ok(Polled::Settled)
 }
 
@@ -176,7 +191,9 @@ async fn send_again(context: &Arc<RunContext>, batch: &Unsettled) -> Result<Poll
         (BatchAfter::Due, delta, Polled::SendAgain)
     };
     let delta = batch.job.counted(delta);
-    context.shared.store.batch_record(&context.lease, batch.job.key.seq, after, delta, now).await?;
+    let store = &context.shared.store;
+    let recorded = store.batch_record(&context.lease, batch.job.key.seq, after, delta, now).await;
+    recorded.map_err(unrecorded)?;
     Ok(polled)
 }
 

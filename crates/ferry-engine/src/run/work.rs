@@ -3,19 +3,22 @@
 //! One task owns the run's state; sends and polls are tasks of their own that come back with a result. What is in
 //! memory here can be lost at any time: it is rebuilt from the recorded batches.
 
-use super::RunContext;
 use super::caution::Caution;
 use super::deferred::Deferred;
 use super::feed::{Feed, Job, Prepared, rest_of};
 use super::plan::Adopted;
+use super::recipient::Recipients;
 use super::recover::{self, Recovered};
 use super::retry;
 use super::send::{self, Sent, Why};
 use super::settle::{self, Polled, Unsettled};
 use super::time::Limit;
+use super::workflow::Task;
+use super::{RunContext, asked};
 use crate::failure::{self, Stop};
-use ferry_domain::{LeavePolicy, Phase, Reason, RunState};
+use ferry_domain::{LeavePolicy, Phase, Reason};
 use ferry_lanes::UNSETTLED_BATCHES;
+use ferry_store::TakesOff;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -38,9 +41,14 @@ pub(super) async fn work(context: &Arc<RunContext>, plan: &Adopted) -> Result<Op
     }
     work.drain().await;
     ferry_domain::failpoint!("work-done");
-    match work.stop {
+    let Work { stop, task, .. } = work;
+    match stop {
         Some(Stop::Fenced) => Err(Stop::Fenced),
-        stop => Ok(stop),
+        Some(stop) => Ok(Some(stop)),
+        None => {
+            task.done();
+            Ok(None)
+        }
     }
 }
 
@@ -51,12 +59,9 @@ async fn begin(context: &Arc<RunContext>, plan: &Adopted) -> Result<Work, Stop> 
     Ok(Work::new(Arc::clone(context), plan, recovered))
 }
 
-/// Whether a person asked for the end of the run.
+/// Whether somebody asked for the end of the run, or removed its connection.
 pub(super) async fn stop_asked(context: &RunContext) -> Result<Option<Stop>, Stop> {
-    match context.shared.store.run_state(&context.lease).await? {
-        RunState::Cancelling | RunState::Cancelled => Ok(Some(Stop::Cancelled)),
-        _ => Ok(None),
-    }
+    asked::stop_asked(&context.shared, &context.lease).await
 }
 
 struct Work {
@@ -74,6 +79,7 @@ struct Work {
     /// Imports that may be on their way at once, and as many polls.
     unanswered: usize,
     list: u32,
+    recipients: Recipients,
     unsettled: Vec<(Instant, Unsettled)>,
     sends: JoinSet<(Prepared, Sent)>,
     polls: JoinSet<(Unsettled, Polled)>,
@@ -83,6 +89,8 @@ struct Work {
     probe_at: Instant,
     refused_requests: u32,
     phase: Phase,
+    /// What the operational stream is told of the phase.
+    task: Task,
     stop: Option<Stop>,
     /// When a run that is to stop no longer waits for results.
     grace_until: Option<Instant>,
@@ -100,6 +108,7 @@ impl Work {
             fresh: recovered.fresh,
             deferred: Deferred::default(),
             list: plan.record.list,
+            recipients: Recipients::of(&context, &plan.record),
             next_seq: recovered.next_seq,
             unanswered: context.lane.most_unanswered(),
             unsettled: recovered.unsettled.into_iter().map(|batch| (now, batch)).collect(),
@@ -110,6 +119,7 @@ impl Work {
             probe_at: now,
             refused_requests: 0,
             phase: Phase::Sending,
+            task: Task::begin(&context, "sending"),
             stop: None,
             grace_until: None,
             limit,
@@ -147,6 +157,11 @@ impl Work {
         }
         // A question that was asked counts for the account's limits until its answer is here.
         self.context.stop_asking.cancel();
+        if matches!(self.stop, Some(Stop::Removed)) {
+            // Nobody waits for an answer there any more, and a question that has not begun must not begin. What was
+            // answered is still recorded: the account is made from the record after this.
+            self.context.hang_up.cancel();
+        }
         while self.polls.join_next().await.is_some() {}
     }
 
@@ -155,7 +170,7 @@ impl Work {
         let nothing_unsettled = self.unsettled.is_empty() && self.polls.is_empty() && self.sends.is_empty();
         match &self.stop {
             None => nothing_left && nothing_unsettled,
-            Some(Stop::Shutdown | Stop::Fenced | Stop::Unsealed) => true,
+            Some(Stop::Shutdown | Stop::Fenced | Stop::Unsealed | Stop::Unrecorded | Stop::Removed) => true,
             Some(Stop::Cancelled | Stop::LongWait { .. } | Stop::Ended(..)) => {
                 nothing_unsettled || self.grace_until.is_some_and(|until| Instant::now() >= until)
             }
@@ -169,16 +184,18 @@ impl Work {
     fn stop_with(&mut self, stop: Stop) {
         self.context.stop_sending.cancel();
         self.deferred.clear();
-        if self.stop.is_some() {
+        let worse = matches!(self.stop, Some(Stop::Cancelled | Stop::LongWait { .. } | Stop::Ended(..)))
+            && matches!(stop, Stop::Removed);
+        if self.stop.is_some() && !worse {
             return;
         }
         let no_use_in_asking = match &stop {
-            Stop::LongWait { .. } => true,
+            Stop::LongWait { .. } | Stop::Removed => true,
             Stop::Ended(_, error) => matches!(
                 error.reason,
                 Reason::CredentialsRefused | Reason::AccountLapsed | Reason::HostUnreachable | Reason::Internal
             ),
-            Stop::Cancelled | Stop::Shutdown | Stop::Fenced | Stop::Unsealed => false,
+            Stop::Cancelled | Stop::Shutdown | Stop::Fenced | Stop::Unsealed | Stop::Unrecorded => false,
         };
         let grace = if no_use_in_asking { Duration::ZERO } else { self.context.shared.scale.real(GRACE) };
         self.grace_until = Some(Instant::now() + grace);
@@ -197,9 +214,9 @@ impl Work {
         {
             match self.next_batch().await {
                 Ok(Some(prepared)) => {
-                    let context = Arc::clone(&self.context);
+                    let (context, recipients) = (Arc::clone(&self.context), self.recipients.clone());
                     self.sends.spawn(async move {
-                        let sent = send::send(context, &prepared).await;
+                        let sent = send::send(context, &prepared, &recipients).await;
                         (prepared, sent)
                     });
                 }
@@ -244,11 +261,13 @@ impl Work {
     }
 
     /// Whether people may still be taken off the list. Another export of the tenant may have put them there since the
-    /// plan was made; then nobody is taken off by this run, and the next plan knows better.
+    /// plan was made; then nobody is taken off by this run, and the next plan knows better. Whom an erasure takes off is
+    /// nobody's to hold.
     async fn may_remove(&mut self, job: &Job) -> Result<bool, Stop> {
         let unsubscribes = job.removal && self.context.export.leave_policy == LeavePolicy::Unsubscribe;
+        let erasure = matches!(self.context.takes_off, Some(TakesOff::One(_)));
         // What may have arrived is not taken back by leaving it open.
-        if !unsubscribes || job.may_have_arrived {
+        if !unsubscribes || erasure || job.may_have_arrived {
             return Ok(true);
         }
         let (shared, lease) = (&self.context.shared, &self.context.lease);
@@ -396,6 +415,10 @@ impl Work {
 
     async fn check_cancelled(&mut self) -> Result<(), Stop> {
         if self.stop.is_some() {
+            // One that only waits for results waits no longer when its connection goes.
+            if let Some(stop @ Stop::Removed) = stop_asked(&self.context).await? {
+                self.stop_with(stop);
+            }
             return Ok(());
         }
         if let Some(stop) = stop_asked(&self.context).await? {
@@ -413,6 +436,8 @@ impl Work {
         let all_sent = self.nothing_to_send() && self.sends.is_empty();
         if all_sent && self.phase == Phase::Sending {
             self.phase = Phase::Settling;
+            let settling = Task::begin(&self.context, "settling");
+            std::mem::replace(&mut self.task, settling).done();
             let shared = &self.context.shared;
             shared.store.run_phase(&self.context.lease, Phase::Settling, shared.now()).await?;
         }

@@ -1,11 +1,13 @@
-//! Writes a plan. Compressing, encrypting and digesting happen in a thread of their own, so that they cost the maker of
-//! the rows no time.
+//! Writes a plan, and the index beside it. Compressing, encrypting and digesting happen in a thread of their own, so that
+//! they cost the maker of the rows no time.
 
 use crate::file_key::FileKey;
+use crate::layout;
+use crate::recipients::IndexWriter;
 use crate::sealed::{self, Form, PlanError, SealedWriter};
 use crate::state::{STANDING_BYTES, Standing};
-use arrow_array::RecordBatch;
 use arrow_array::builder::{BinaryBuilder, FixedSizeBinaryBuilder, StringBuilder};
+use arrow_array::{FixedSizeBinaryArray, RecordBatch};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -35,6 +37,9 @@ pub struct PlanWriter {
     bodies: BinaryBuilder,
     rows: usize,
     bytes: usize,
+    /// Rows of members so far, and of removals.
+    members: u64,
+    removals: u64,
     sealing: Sealing,
 }
 
@@ -43,6 +48,7 @@ impl PlanWriter {
     pub fn create(path: &Path, key: &FileKey, aad: &[u8]) -> Result<Self, PlanError> {
         let form = super::form();
         let file = SealedWriter::create(path, key, aad, &form)?;
+        let index = IndexWriter::create(&layout::index_beside(path))?;
         Ok(Self {
             form,
             identities: FixedSizeBinaryBuilder::new(16),
@@ -51,12 +57,19 @@ impl PlanWriter {
             bodies: BinaryBuilder::new(),
             rows: 0,
             bytes: 0,
-            sealing: Sealing::begin(file)?,
+            members: 0,
+            removals: 0,
+            sealing: Sealing::begin(Sealed { file, index, digest: [0; 32] })?,
         })
     }
 
-    /// Adds the next row.
+    /// Adds the next row. Removals come after the members.
     pub fn push(&mut self, row: &NewRow<'_>) -> Result<(), PlanError> {
+        match (row.standing.is_member(), self.removals) {
+            (true, 0) => self.members += 1,
+            (true, _) => return Err(PlanError::Sealed("its rows are not in order".to_owned())),
+            (false, _) => self.removals += 1,
+        }
         self.identities.append_value(row.identity)?;
         self.standings.append_value(Standing::encode(Some(row.standing)))?;
         self.emails.append_value(row.email);
@@ -80,20 +93,22 @@ impl PlanWriter {
         self.sealing.write(group)
     }
 
-    /// Puts the file into place, durably, and returns the digest of its rows.
+    /// Puts both files into place, durably, the plan last, and returns the digest of its rows.
     pub fn finish(mut self) -> Result<[u8; 32], PlanError> {
         if self.rows > 0 {
             self.flush()?;
         }
-        let sealed = self.sealing.end()?;
-        sealed.file.finish()?;
-        Ok(sealed.digest)
+        let Sealed { file, index, digest } = self.sealing.end()?;
+        index.finish(self.members, self.removals, &digest)?;
+        file.finish()?;
+        Ok(digest)
     }
 }
 
-/// A file with all its rows, not yet in its place.
+/// Both files with all rows, not yet in their places.
 struct Sealed {
     file: SealedWriter,
+    index: IndexWriter,
     digest: [u8; 32],
 }
 
@@ -104,10 +119,10 @@ struct Sealing {
 }
 
 impl Sealing {
-    fn begin(file: SealedWriter) -> Result<Self, PlanError> {
+    fn begin(new: Sealed) -> Result<Self, PlanError> {
         let (groups, waiting) = sync_channel(WAITING);
         let thread = std::thread::Builder::new().name("ferry-seal".to_owned());
-        let thread = thread.spawn(move || seal(file, &waiting)).map_err(PlanError::io("no thread can be started"))?;
+        let thread = thread.spawn(move || seal(new, &waiting)).map_err(PlanError::io("no thread can be started"))?;
         Ok(Self { groups: Some(groups), thread: Some(thread) })
     }
 
@@ -135,11 +150,12 @@ impl Drop for Sealing {
     }
 }
 
-fn seal(mut file: SealedWriter, groups: &Receiver<RecordBatch>) -> Result<Sealed, PlanError> {
+fn seal(mut new: Sealed, groups: &Receiver<RecordBatch>) -> Result<Sealed, PlanError> {
     let mut digest = super::digest();
     for group in groups {
         super::digest_rows(&group, &mut digest)?;
-        file.write(&group)?;
+        new.file.write(&group)?;
+        new.index.write(sealed::column::<FixedSizeBinaryArray>(&group, super::IDENTITY)?.value_data())?;
     }
-    Ok(Sealed { file, digest: digest.finish() })
+    Ok(Sealed { digest: digest.finish(), ..new })
 }

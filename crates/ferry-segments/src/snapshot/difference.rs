@@ -9,16 +9,17 @@ use super::record::{self, Record};
 use super::spill::{Spill, broken};
 use super::{Leavers, PlanSummary, Renderers, Row, SnapshotControl, SnapshotError, SnapshotSpec};
 use crate::mark::Marker;
-use crate::normalise::{Email, RejectReason, identity_digest};
+use crate::normalise::RejectReason;
 use crate::pack::Packer;
 use crate::plan::{NewRow, PlanWriter};
 use crate::rejected::{RejectedRow, RejectedWriter, Stage};
 use crate::samples::{Action, Samples};
-use crate::sealed::PlanError;
 use crate::state::{Left, Standing, StateCursor, StateEmails, StateEntry};
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
+/// Why a row of somebody is left out whom an erasure suppresses.
+const SUPPRESSED: &str = "SUPPRESSED";
 /// People between two looks at whether to stop.
 const LOOK: u64 = 1_024;
 
@@ -59,7 +60,8 @@ pub(super) fn compare(
 ) -> Result<Made, SnapshotError> {
     let emails = if spec.leavers == Leavers::Keep { StateEmails::Skipped } else { StateEmails::Read };
     let fields = spec.fields.iter().map(|field| &field.field).chain(spec.constants.iter().map(|field| &field.field));
-    let Taken { spill, rejected, summary } = taken;
+    let Taken { spill, mut rejected, summary, suppressed } = taken;
+    keep_back_suppressed(spec, &suppressed, &mut rejected)?;
     let mut difference = Difference {
         rules: Rules { full_resync: spec.full_resync, now_ms: spec.now_ms, left: left(spec) },
         marker: Marker::new(&spec.digest_key, fields.map(String::as_str)),
@@ -80,6 +82,23 @@ pub(super) fn compare(
     partition::for_each(&spill, spill_path, &mut |part| difference.part(part))?;
     drop(spill);
     difference.finish()
+}
+
+/// A row for each suppressed person says that somebody was left out, and nothing of whom.
+fn keep_back_suppressed(spec: &SnapshotSpec, of: &[u64], rejected: &mut RejectedWriter) -> Result<(), SnapshotError> {
+    for (segment, rows) in spec.segments.iter().zip(of) {
+        for _ in 0..*rows {
+            rejected.push(RejectedRow {
+                segment: segment.id().to_owned(),
+                line: None,
+                stage: Stage::Excluded,
+                reason: SUPPRESSED.to_owned(),
+                destination_reason: None,
+                email: None,
+            })?;
+        }
+    }
+    Ok(())
 }
 
 /// As what those who left are to stand.
@@ -196,6 +215,10 @@ impl Difference<'_> {
     fn leave_before(&mut self, identity: Option<&[u8; 16]>) -> Result<(), SnapshotError> {
         while let Some(entry) = self.state.next_before(identity)? {
             self.look(Some(&entry))?;
+            // The erasure takes them off; here they would be written once more.
+            if self.spec.suppressed.contains(&entry.identity) {
+                continue;
+            }
             let standing = match self.rules.leaver(&entry) {
                 Departure::None => continue,
                 Departure::RefusedBefore => {
@@ -214,18 +237,14 @@ impl Difference<'_> {
     }
 
     fn leave(&mut self, entry: &StateEntry) -> Result<(), SnapshotError> {
-        // The state's digest covers the identity, and the identity is that of the address.
-        let is_theirs = |email: Email| identity_digest(&self.spec.digest_key, &email) == entry.identity;
-        if !Email::parse(&entry.email).is_ok_and(is_theirs) {
-            return Err(PlanError::Sealed("an address of it is not that of its entry".to_owned()).into());
-        }
+        let address = entry.address(&self.spec.digest_key)?;
         self.summary.removals += 1;
         let values = match &self.spec.leavers {
             Leavers::SetField { field, left_value } => Some((field.as_str(), Some(left_value.as_str()))),
             Leavers::Keep | Leavers::Unsubscribe => None,
         };
-        self.samples.offer(Action::Remove, &entry.email, values.into_iter(), String::new);
-        let record = Record::new(entry.identity, 0, 0, &entry.email);
+        self.samples.offer(Action::Remove, address, values.into_iter(), String::new);
+        let record = Record::new(entry.identity, 0, 0, address);
         self.leavers.push(0, |out| record.write(std::iter::empty::<Option<&str>>(), out))?;
         Ok(())
     }

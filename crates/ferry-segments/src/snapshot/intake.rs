@@ -1,4 +1,6 @@
 //! The first pass: every row of the segments is rejected, a twin of one just seen, or waits for the second pass.
+//!
+//! The row of somebody whom an erasure suppresses goes no further than here: it is counted, and nothing of it is written.
 
 use super::partition::{PARTS, part_of};
 use super::record::Record;
@@ -10,6 +12,7 @@ use crate::rejected::{RejectedRow, RejectedWriter, Stage};
 use crate::source::{SegmentReader, SourceBatch};
 use arrow_array::{Array, StringArray};
 use aws_lc_rs::hmac;
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -31,6 +34,8 @@ pub(super) struct Taken {
     /// Open: excluded rows come after the rejected ones.
     pub(super) rejected: RejectedWriter,
     pub(super) summary: PlanSummary,
+    /// Rows of suppressed people in each segment, twins aside.
+    pub(super) suppressed: Vec<u64>,
 }
 
 struct Intake<'a> {
@@ -41,6 +46,8 @@ struct Intake<'a> {
     /// At most, in a rendered row.
     constant_bytes: usize,
     recent: Vec<[u8; 16]>,
+    /// Suppressed people who were there already.
+    suppressed: HashSet<[u8; 16]>,
     body: Vec<u8>,
     taken: Taken,
 }
@@ -66,8 +73,14 @@ pub(super) fn take_in(
         packer: Packer::new(spec.pack),
         constant_bytes: spec.constants.iter().map(|field| ESCAPED * (field.value.len() + VALUE_BYTES)).sum(),
         recent: vec![[0; 16]; RECENT],
+        suppressed: HashSet::new(),
         body: Vec::new(),
-        taken: Taken { spill: Spill::create(spill_path, PARTS)?, rejected, summary: PlanSummary::default() },
+        taken: Taken {
+            spill: Spill::create(spill_path, PARTS)?,
+            rejected,
+            summary: PlanSummary::default(),
+            suppressed: vec![0; spec.segments.len()],
+        },
     };
     std::thread::scope(|scope| {
         let (batches, found) = sync_channel(AHEAD);
@@ -155,6 +168,10 @@ impl Intake<'_> {
             Err(reason) => return self.unreadable(segment, line, reason, Some(raw)),
         };
         let identity = normalise::digest(&self.identity_key, &email);
+        if self.spec.suppressed.contains(&identity) {
+            self.suppress(segment, identity);
+            return Ok(());
+        }
         let fits = self.fits(&email, cells().skip(1));
         let recent = usize::from(u16::from_be_bytes([identity[14], identity[15]])) % RECENT;
         if !fits {
@@ -171,6 +188,17 @@ impl Intake<'_> {
         let values = cells().skip(1).filter(|_| fits).map(normalise::value);
         self.taken.spill.push(part_of(&identity, 0), |out| record.write(values, out))?;
         Ok(())
+    }
+
+    fn suppress(&mut self, segment: usize, identity: [u8; 16]) {
+        let Taken { summary, suppressed, .. } = &mut self.taken;
+        if self.suppressed.insert(identity) {
+            summary.excluded += 1;
+            summary.suppressed += 1;
+            suppressed[segment] += 1;
+        } else {
+            summary.twins += 1;
+        }
     }
 
     /// Whether a row fits into a request by itself.

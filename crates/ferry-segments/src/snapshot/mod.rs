@@ -15,12 +15,16 @@ mod others;
 mod partition;
 mod record;
 mod spill;
+mod taking_off;
+
+pub use taking_off::{TakingOffSpec, plan_taking_off};
 
 use crate::catalogue::SegmentEntry;
 use crate::pack::PackLimits;
 use crate::sealed::{Place, PlanError};
 use crate::source::SourceError;
 use crate::state::StateFile;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// What a plan is made from and where it goes.
@@ -43,6 +47,8 @@ pub struct SnapshotSpec {
     pub base: Option<StateFile>,
     /// What other exports know to be on the same list.
     pub others: Vec<StateFile>,
+    /// Whom an erasure suppresses, by identity: their rows go nowhere, not even into a file of this plan.
+    pub suppressed: HashSet<[u8; 16]>,
     /// What becomes of those who left.
     pub leavers: Leavers,
     /// Whether what is known to be there is sent as well.
@@ -132,6 +138,8 @@ pub struct PlanSummary {
     pub twins: u64,
     /// Rows that a rule keeps from going.
     pub excluded: u64,
+    /// Of these, those of people whom an erasure suppresses.
+    pub suppressed: u64,
     /// Rows that are at the destination as they are.
     pub unchanged: u64,
     /// Rows of the plan that are new to the destination.
@@ -185,7 +193,8 @@ pub enum SnapshotError {
     File(#[from] PlanError),
 }
 
-/// Reads all segments and writes the plan, the rows that are kept back, and samples. On an error no file is left.
+/// Reads all segments and writes the plan with its index, the rows that are kept back, and samples. On an error no file
+/// is left.
 pub fn build_plan(
     spec: &SnapshotSpec,
     renderers: &Renderers<'_>,
@@ -198,6 +207,7 @@ pub fn build_plan(
         // What stands beside a plan belongs to no run without it; a next attempt writes over it.
         let beside = [Some(&spec.rejected), spec.samples.as_ref()];
         beside.into_iter().flatten().for_each(|place| drop(std::fs::remove_file(&place.path)));
+        drop(std::fs::remove_file(crate::layout::index_beside(&spec.plan.path)));
     })
 }
 
@@ -223,5 +233,7 @@ fn check(control: &SnapshotControl) -> Result<(), SnapshotError> {
 mod difference_tests;
 #[cfg(test)]
 mod model_tests;
+#[cfg(test)]
+mod suppressed_tests;
 #[cfg(test)]
 mod tests;

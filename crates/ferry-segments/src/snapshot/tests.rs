@@ -48,6 +48,7 @@ fn spec_with(folder: &Path, format: &str, text: &str) -> SnapshotSpec {
         pack: PackLimits { max_rows: 2, max_bytes: 60 },
         base: None,
         others: Vec::new(),
+        suppressed: std::collections::HashSet::new(),
         leavers: Leavers::Keep,
         full_resync: false,
         now_ms: 1_800_000_000_000,

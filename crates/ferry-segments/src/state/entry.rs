@@ -3,6 +3,8 @@
 use super::Outcome;
 use super::standing::Standing;
 use crate::digest::Digest;
+use crate::normalise::{Email, identity_digest};
+use crate::sealed::PlanError;
 
 /// What else may be there is kept up to this many standings.
 const MAYBE: usize = 8;
@@ -46,6 +48,23 @@ impl StateEntry {
     #[must_use]
     pub fn may_be_member(&self) -> bool {
         self.standings().any(Standing::is_member)
+    }
+
+    /// Whether the person is, or may be, on the list: as a member, or as one of whom a field says that they left. Who may
+    /// have been unsubscribed is on it until exactly that is confirmed.
+    #[must_use]
+    pub fn may_be_on_list(&self) -> bool {
+        self.standings().next().is_some() && !self.is_exactly(Standing::Left(super::Left::Unsubscribed))
+    }
+
+    /// The address, if it is that of this person: the state's digest covers the identity, and the identity that of the
+    /// address.
+    pub(crate) fn address(&self, digest_key: &[u8; 32]) -> Result<&str, PlanError> {
+        let is_theirs = |email: Email| identity_digest(digest_key, &email) == self.identity;
+        if Email::parse(&self.email).is_ok_and(is_theirs) {
+            return Ok(&self.email);
+        }
+        Err(PlanError::Sealed("an address of it is not that of its entry".to_owned()))
     }
 
     /// Whether the person is, or may be, unsubscribed for good.

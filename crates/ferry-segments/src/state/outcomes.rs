@@ -49,6 +49,12 @@ impl Outcomes {
         self.codes.len() as u64
     }
 
+    /// Whether nothing of the plan was sent.
+    #[must_use]
+    pub fn nothing_was_sent(&self) -> bool {
+        self.codes.iter().all(|code| *code == NOT_SENT)
+    }
+
     /// What became of some rows; those that the plan does not have are passed over.
     pub fn set(&mut self, ordinals: Range<u64>, outcome: Outcome<'_>) {
         let code = match outcome {

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 #![allow(clippy::print_stderr, reason = "the rate of a rotation is of interest")]
 
+mod audit;
 mod derive;
 mod destroy;
 mod rotation;

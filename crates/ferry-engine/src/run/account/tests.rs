@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 use super::super::plan::record_of;
 use super::*;
+use ferry_store::BatchState;
 use ferry_store::RefusedRow;
 use proptest::prelude::*;
 
