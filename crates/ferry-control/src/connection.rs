@@ -7,8 +7,7 @@ use crate::tenant::{display_name, parse_tenant};
 use crate::{Control, etag};
 use ferry_destinations::{DestinationDescriptor, descriptor, descriptors};
 use ferry_domain::authz::action::{
-    BindExportUser, CreateConnection, DeleteConnection, GetConnection, ListConnections, ListDestinationTypes,
-    VerifyConnection,
+    BindExportUser, CreateConnection, GetConnection, ListConnections, ListDestinationTypes, VerifyConnection,
 };
 use ferry_domain::authz::{Actor, may_ask, permit};
 use ferry_domain::consent::{self, ConsentError};
@@ -74,21 +73,6 @@ pub struct UpdateConnectionCommand {
     pub validate_only: bool,
 }
 
-/// Removes a connection.
-#[derive(Serialize)]
-pub struct DeleteConnectionCommand {
-    /// Which.
-    pub name: String,
-    /// The etag that was seen.
-    pub etag: String,
-    /// Although exports use it.
-    pub force: bool,
-    /// And take off the list those whom it put there.
-    pub retract: bool,
-    /// The caller's request id.
-    pub request_id: String,
-}
-
 impl Control {
     /// Stores a connection. Nothing is stored unless everything is right, consent and credentials included.
     pub async fn create_connection(&self, actor: &Actor, command: CreateConnectionCommand) -> Result<Connection> {
@@ -144,7 +128,7 @@ impl Control {
             let gone = matches!(&stored, Err(Error::NotFound { kind: "tenant", .. }));
             // A tenant that was removed meanwhile must not get a key back.
             let unused = move |vault: &Vault| {
-                if gone { vault.destroy_tenant(&tenant) } else { vault.destroy_connection(&tenant, &uid) }
+                if gone { vault.destroy_tenant(&tenant) } else { vault.destroy_connection(&tenant, &uid).map(|_| ()) }
             };
             self.keys(unused).await?;
         }
@@ -264,7 +248,7 @@ impl Control {
             .granted(|store| Ok(store.connection_credentials(permit::<VerifyConnection>(actor, name.clone())?)))?
             .await?;
         let _probe = self.probes.begin(&name.tenant)?;
-        let reason = match self.destination(&connection, &secret).await {
+        let reason = match self.destination(actor, &connection, &secret).await {
             Ok(destination) => destination.verify().await?.err().map(|error| call_failure(&error, &connection.host).0),
             Err(Error::FailedPrecondition { reason, .. }) => Some(reason),
             Err(error) => return Err(error),
@@ -283,29 +267,6 @@ impl Control {
             .granted(|store| Ok(store.connection_verified(permit::<VerifyConnection>(actor, name)?, verdict, write)))?
             .await?;
         Ok((stored, reason))
-    }
-
-    /// Removes a connection that no export uses, and destroys its keys.
-    pub async fn delete_connection(&self, actor: &Actor, command: DeleteConnectionCommand) -> Result<Connection> {
-        let name = parse("name", &command.name)?;
-        permit::<DeleteConnection>(actor, name.clone())?.spend();
-        if command.force || command.retract {
-            return Err(Error::Unimplemented("ConnectionService/DeleteConnection with force or retract"));
-        }
-        let mut violations = Violations::new();
-        let seen = etag::parse("etag", &command.etag, &mut violations);
-        violations.into_result()?;
-        let write = self.write(&command.request_id, &command)?;
-        let removing =
-            self.granted(|store| Ok(store.connection_delete(permit::<DeleteConnection>(actor, name)?, seen, write)))?;
-        let control = self.clone();
-        self.to_its_end(async move {
-            let removed = removing.await?;
-            let (tenant, uid) = (removed.name.tenant.as_str().to_owned(), removed.uid.clone());
-            control.keys(move |vault| vault.destroy_connection(&tenant, &uid)).await?;
-            Ok(removed)
-        })
-        .await
     }
 
     /// What kinds of destinations there are.

@@ -52,12 +52,18 @@ impl Control {
             }
         };
         let replaces = secret.is_some();
+        let (tenant, uid) = (name.tenant.as_str().to_owned(), found.uid.clone());
         let change = ConnectionChange { seen_version, secret, ..change };
         let updating =
             self.granted(|store| Ok(store.connection_update(permit::<UpdateConnection>(actor, name)?, change, write)))?;
         let control = self.clone();
         self.to_its_end(async move {
-            let updated = updating.await?;
+            let updated = updating.await;
+            if replaces && matches!(updated, Err(Error::NotFound { .. })) {
+                // Removed meanwhile: it must not get a key back.
+                control.keys(move |vault| vault.destroy_connection(&tenant, &uid)).await?;
+            }
+            let updated = updated?;
             if replaces && updated.secret_version == version {
                 control.destroy_old_secrets(&updated).await?;
             }

@@ -1,5 +1,6 @@
 //! What the use cases share.
 
+use crate::audit::pins::Pins;
 use crate::probe::Probes;
 use crate::segment::blocking;
 use ferry_destinations::activecampaign::CallError;
@@ -28,6 +29,8 @@ pub struct ControlParts {
     pub segments_root: PathBuf,
     /// The folder of sealed files.
     pub data_dir: PathBuf,
+    /// What lies outside of the database: checkpoints, and who is suppressed.
+    pub pins: Pins,
     /// The wall clock.
     pub clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
 }

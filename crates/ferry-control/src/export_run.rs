@@ -86,6 +86,6 @@ fn check_plan(command: &RunExportCommand, export: &Export, violations: &mut Viol
     Some(plan.run)
 }
 
-fn new_run_id() -> Result<RunId> {
+pub(crate) fn new_run_id() -> Result<RunId> {
     RunId::parse(&uuid::Uuid::now_v7().to_string()).map_err(|error| Error::internal("a run's id", error))
 }

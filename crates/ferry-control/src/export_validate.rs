@@ -35,7 +35,7 @@ impl Control {
         let found =
             self.granted(|store| Ok(store.export_credentials(permit::<ValidateExport>(actor, target)?)))?.await?;
         let _probe = self.probes.begin(&name.tenant)?;
-        let destination = match self.destination(&found.connection, &found.secret).await {
+        let destination = match self.destination(actor, &found.connection, &found.secret).await {
             Err(Error::FailedPrecondition { reason, .. }) => {
                 // Which host or secret it is, only administrators may know.
                 let text = "the connection cannot be used as it is; an administrator calls VerifyConnection";

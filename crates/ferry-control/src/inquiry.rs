@@ -2,10 +2,13 @@
 //! run: so they count for its limits, and respect a wait that the destination asked for.
 
 use ferry_destinations::activecampaign::{AccountUser, ActiveCampaign, CallError, Fields};
-use ferry_domain::{Error, Result, Timestamp};
+use ferry_domain::authz::action::GetConnection;
+use ferry_domain::authz::{Actor, permit};
+use ferry_domain::{ConnectionName, Error, Result, Timestamp};
 use ferry_lanes::{Class, Lane, Slot};
+use ferry_store::Store;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a question waits for its slot: a caller is better told to come back than kept.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -15,10 +18,25 @@ const RATE_LIMIT_WAIT: Duration = Duration::from_secs(1);
 /// What the destination answered, or why it did not.
 type Answer<T> = std::result::Result<T, CallError>;
 
+/// A question is not put later than this after the look at the store that saw the connection in its place. Whoever
+/// removes one waits for longer than that.
+const ASK_BY: Duration = Duration::from_millis(400);
+
+/// The stored connection that an account is asked for.
+pub(crate) struct Stored {
+    pub(crate) store: Store,
+    /// Whoever may ask for it may read it.
+    pub(crate) actor: Actor,
+    pub(crate) name: ConnectionName,
+    pub(crate) uid: String,
+}
+
 /// An account that may be asked.
 pub(crate) struct Inquiry {
     destination: ActiveCampaign,
     lane: Lane,
+    /// Nothing while it is only to be stored.
+    connection: Option<Stored>,
     clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
 }
 
@@ -28,7 +46,12 @@ impl Inquiry {
         lane: Lane,
         clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     ) -> Self {
-        Self { destination, lane, clock }
+        Self { destination, lane, connection: None, clock }
+    }
+
+    /// For a connection that is stored: nothing is asked once it was removed.
+    pub(crate) fn while_stored(self, connection: Stored) -> Self {
+        Self { connection: Some(connection), ..self }
     }
 
     /// Whether the account takes the key.
@@ -55,12 +78,31 @@ impl Inquiry {
 
     async fn ask<T>(&self, question: impl Future<Output = Answer<T>>) -> Result<Answer<T>> {
         let slot = self.slot().await?;
+        if let Err(error) = self.must_be_stored().await {
+            slot.unused();
+            return Err(error);
+        }
         let answer = question.await;
         if let Err(CallError::RateLimited { retry_after }) = &answer {
             self.lane.asked_to_wait(retry_after.unwrap_or(RATE_LIMIT_WAIT), (self.clock)()).await?;
         }
         slot.answered();
         Ok(answer)
+    }
+
+    async fn must_be_stored(&self) -> Result<()> {
+        let Some(Stored { store, actor, name, uid }) = &self.connection else { return Ok(()) };
+        loop {
+            let begun = Instant::now();
+            let reading = store.connection_get(permit::<GetConnection>(actor, name.clone())?);
+            let found = reading.await?;
+            if found.uid != *uid {
+                return Err(Error::NotFound { kind: "connection", name: name.to_string() });
+            }
+            if begun.elapsed() < ASK_BY {
+                return Ok(());
+            }
+        }
     }
 
     async fn slot(&self) -> Result<Slot> {

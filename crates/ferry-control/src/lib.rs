@@ -3,7 +3,9 @@
 //! Each parses the name, asks the policy for a permit, checks everything else and tells all that is wrong at once,
 //! then makes one store transaction. It knows neither the wire nor the engine.
 
+pub mod audit;
 pub mod connection;
+pub mod connection_removal;
 mod connection_update;
 mod control;
 pub mod etag;
@@ -23,5 +25,6 @@ pub mod segment;
 pub mod tenant;
 mod unbuilt;
 
+pub use audit::{ExportItem, ExportQuery};
 pub use control::{Control, ControlParts};
 pub use page::PageRequest;

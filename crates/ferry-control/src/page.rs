@@ -2,7 +2,7 @@
 
 use crate::Control;
 use ferry_domain::violation::Violation;
-use ferry_domain::{Error, Reason, Result, limits};
+use ferry_domain::{Error, Reason, Result, hex, limits};
 use ferry_store::{Listed, Page};
 
 const LABEL: &str = "page-token";
@@ -45,7 +45,7 @@ impl Control {
         if request.token.is_empty() {
             return Ok(Page { after: None, size });
         }
-        let opened = decode(&request.token)
+        let opened = hex::decode(&request.token)
             .and_then(|sealed| self.vault().unseal_token(LABEL, &query.context(), &sealed).ok())
             .and_then(|key| String::from_utf8(key.to_vec()).ok());
         match opened {
@@ -63,13 +63,6 @@ impl Control {
         let Some(next) = &listed.next else { return Ok(String::new()) };
         let sealed =
             self.vault().seal_token(LABEL, &query.context(), next.as_bytes()).map_err(crate::control::vault_failure)?;
-        Ok(sealed.iter().map(|byte| format!("{byte:02x}")).collect())
+        Ok(hex::encode(&sealed))
     }
-}
-
-fn decode(token: &str) -> Option<Vec<u8>> {
-    if !token.len().is_multiple_of(2) || !token.is_ascii() {
-        return None;
-    }
-    (0..token.len()).step_by(2).map(|at| u8::from_str_radix(&token[at..at + 2], 16).ok()).collect()
 }

@@ -1,5 +1,6 @@
 //! Runs.
 
+use crate::audit::KEPT;
 use crate::control::key_id;
 use crate::page::{PageRequest, Query};
 use crate::segment::blocking;
@@ -90,6 +91,10 @@ impl Control {
             let message = format!("`{name}` has not ended yet");
             return Err(Error::precondition(Reason::RunNotFinished, "RUN_STATE", name, message));
         }
+        if files.run.end_time.is_some_and(|ended| self.now().since(ended) >= KEPT) {
+            let message = format!("the rows of `{name}` were removed 30 days after its end");
+            return Err(Error::precondition(Reason::ResourceNotFound, "RUN_FILES", name, message));
+        }
         let Some(uid) = files.connection_uid else {
             let message = format!("the connection of `{name}` was removed, and with it the key of its files");
             return Err(Error::precondition(Reason::ResourceNotFound, "CONNECTION", name, message));
@@ -123,7 +128,7 @@ impl Control {
     }
 
     /// The key of the sealed files of a connection's runs.
-    async fn file_key(&self, tenant: &str, uid: &str) -> Result<FileKey> {
+    pub(crate) async fn file_key(&self, tenant: &str, uid: &str) -> Result<FileKey> {
         let id = key_id(tenant, uid, Purpose::File)?;
         let key = self.keys(move |vault| vault.data_key(&id)).await?;
         Ok(FileKey::new(*key))

@@ -1,9 +1,10 @@
 //! The secret of a connection: typed in and sealed here, or named and left in an external store.
 
 use crate::control::key_id;
-use crate::inquiry::Inquiry;
+use crate::inquiry::{Inquiry, Stored};
 use crate::{Control, connection::ConnectionInput};
 use ferry_destinations::activecampaign::ActiveCampaign;
+use ferry_domain::authz::Actor;
 use ferry_domain::error::Inside;
 use ferry_domain::{Connection, Error, Reason, Result, TenantId, Violations, limits};
 use ferry_egress::HostName;
@@ -92,7 +93,12 @@ impl Control {
     }
 
     /// The destination behind a stored connection, ready to be asked.
-    pub(crate) async fn destination(&self, connection: &Connection, secret: &StoredSecret) -> Result<Inquiry> {
+    pub(crate) async fn destination(
+        &self,
+        actor: &Actor,
+        connection: &Connection,
+        secret: &StoredSecret,
+    ) -> Result<Inquiry> {
         let tenant = &connection.name.tenant;
         let key = match secret {
             StoredSecret::Sealed(sealed) => {
@@ -108,7 +114,9 @@ impl Control {
                 self.resolve(tenant, &reference).await?
             }
         };
-        self.destination_with(&connection.host, key).await
+        let (store, actor) = (self.store().clone(), actor.clone());
+        let stored = Stored { store, actor, name: connection.name.clone(), uid: connection.uid.clone() };
+        Ok(self.destination_with(&connection.host, key).await?.while_stored(stored))
     }
 
     /// The destination at a host with a key.

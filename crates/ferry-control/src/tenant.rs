@@ -8,7 +8,7 @@ use ferry_domain::authz::target::{OperatedTenant, Tenants};
 use ferry_domain::authz::{Actor, permit};
 use ferry_domain::{Error, Reason, Result, Tenant, TenantId, TenantKind, TenantName, Violations, limits};
 use ferry_segments::layout::tenant_folder;
-use ferry_store::{Listed, NewTenant, RemovedTenant};
+use ferry_store::{Listed, NewTenant, RemovedTenant, TenantChange};
 use serde::Serialize;
 use std::time::Duration;
 
@@ -21,6 +21,8 @@ pub struct CreateTenantCommand {
     pub display_name: String,
     /// What it is for.
     pub kind: TenantKind,
+    /// How long bodies of its audit entries are kept; for ever if nothing.
+    pub audit_retention: Option<Duration>,
     /// Options that were set and are not built yet, by field.
     pub unbuilt: Vec<&'static str>,
     /// The caller's request id.
@@ -34,13 +36,14 @@ impl Control {
         let mut violations = Violations::new();
         let id = violations.check("tenant_id", TenantId::parse(&command.tenant_id));
         display_name("tenant.display_name", &command.display_name, &mut violations);
+        let audit_retention = retention(command.audit_retention, &mut violations);
         for field in &command.unbuilt {
             violations.add_because(Reason::NotImplemented, *field, "is not supported yet; leave it out");
         }
         let Some(id) = id.filter(|_| violations.is_empty()) else { return Err(violations.into_error()) };
         let write = self.write(&command.request_id, &command)?;
         let uid = uuid::Uuid::new_v4().to_string();
-        let new = NewTenant { id, uid, display_name: command.display_name, kind: command.kind };
+        let new = NewTenant { id, uid, display_name: command.display_name, kind: command.kind, audit_retention };
         self.granted(|store| Ok(store.tenant_create(permit::<CreateTenant>(actor, Tenants)?, new, write)))?.await
     }
 
@@ -58,6 +61,8 @@ pub struct UpdateTenantCommand {
     pub name: String,
     /// A new display name.
     pub display_name: String,
+    /// How long bodies of its audit entries are kept from now on.
+    pub audit_retention: Option<Duration>,
     /// The etag that was seen, if any.
     pub etag: String,
     /// Which values change; empty for those that are set.
@@ -98,12 +103,17 @@ impl Control {
         if renamed {
             display_name("tenant.display_name", &command.display_name, &mut violations);
         }
+        let kept = retention(command.audit_retention, &mut violations);
+        let is_set = if command.update_mask.is_empty() { kept.is_some() } else { asked.contains(&PATHS[1]) };
         for field in &command.unbuilt {
             violations.add_because(Reason::NotImplemented, *field, "is not supported yet; leave it out");
         }
         violations.into_result()?;
         let write = self.write(&command.request_id, &command)?;
-        let to = renamed.then_some(command.display_name);
+        let to = TenantChange {
+            display_name: renamed.then_some(command.display_name),
+            audit_retention: is_set.then_some(kept),
+        };
         self.granted(|store| {
             Ok(store.tenant_update(permit::<UpdateTenant>(actor, OperatedTenant(name))?, seen, to, write))
         })?
@@ -133,6 +143,7 @@ impl Control {
     /// Finishes the removals that a crash interrupted. Called before anything else is done at a start. One that still
     /// cannot be finished keeps nobody else from being served: nothing is sent for it since its tombstone.
     pub async fn finish_removals(&self) -> Result<()> {
+        self.finish_connection_removals().await?;
         for removed in self.store().tenants_to_purge().await? {
             tracing::info!(tenant = %removed.id(), "the removal of a tenant goes on");
             if let Err(error) = self.finish_removal(&removed).await {
@@ -154,6 +165,22 @@ impl Control {
         }
         self.store().tenant_purge(removed, self.now()).await
     }
+}
+
+const DAY: u64 = 86_400;
+
+/// Reads a retention, in days.
+fn retention(kept: Option<Duration>, violations: &mut Violations) -> Option<u32> {
+    let kept = kept?;
+    let days = u32::try_from(kept.as_secs() / DAY).ok().filter(|days| *days > 0);
+    let whole = kept.as_secs().is_multiple_of(DAY) && kept.subsec_nanos() == 0;
+    let days = days.filter(|days| whole && *days <= limits::AUDIT_RETENTION_DAYS_MAX);
+    if days.is_none() {
+        let most = limits::AUDIT_RETENTION_DAYS_MAX;
+        let text = format!("must be a whole number of days, 1 to {most}, like 31536000s; leave it out to keep all");
+        violations.add("tenant.audit_retention", text);
+    }
+    days
 }
 
 /// Reads the name of a tenant, or says what is wrong with the field.

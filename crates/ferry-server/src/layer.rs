@@ -8,6 +8,8 @@
 //! 5. **Rights** that hold now, from the database.
 //! 6. **Budget** of the tenant, in [`Call::new`](crate::service::Call::new): who pays depends on the rights and on the
 //!    message. The message was decoded within its size limit by then.
+//! 7. **Record** of a refusal, on the way back: whoever was refused for want of a right is told so once it is written
+//!    down, and else that the service is unavailable.
 //!
 //! Health and reflection need no token, and have places of their own by the peer's address; every other path needs one, known or
 //! not, so that nobody learns by trying which methods there are.
@@ -18,18 +20,20 @@ use crate::limits::body::{Ending, Held};
 use crate::limits::method::Streaming;
 use crate::limits::rate::Rates;
 use crate::limits::{Caller, Calls};
-use crate::listener::Peer;
-use crate::status::{RequestId, status};
+use crate::listener::{Peer, Remote};
+use crate::status::{Asked, status};
+use crate::told;
 use ferry_control::Control;
 use ferry_domain::Error;
-use ferry_domain::authz::Token;
+use ferry_domain::authz::{Actor, Call, Denial, Token};
 use http::{HeaderMap, HeaderValue, Request, Response};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tonic::Status;
 use tonic::body::Body;
+use tonic::{Code, Status};
 use tower::{Layer, Service};
 
 const OPEN: [&str; 3] =
@@ -85,25 +89,28 @@ where
         let inner = std::mem::replace(&mut self.inner, fresh);
         let gate = Arc::clone(&self.gate);
         Box::pin(async move {
-            let id = request_id(&request);
-            request.extensions_mut().insert(id.clone());
-            let mut response = match gate.in_time(inner, request, &id).await {
+            let asked = Asked::new(request_id(&request));
+            let (path, begun) = (request.uri().path().to_owned(), Instant::now());
+            let remote = request.extensions().get::<Remote>().copied();
+            request.extensions_mut().insert(asked.clone());
+            let mut response = match gate.in_time(inner, request, &asked).await {
                 Ok(response) => response,
-                Err(error) => status(error, &id).into_http(),
+                Err(error) => status(error, &asked).into_http(),
             };
-            stamp(&mut response, &id);
+            told::tell(&gate.streaming, &path, &asked, remote, begun.elapsed(), &response);
+            stamp(&mut response, asked.id());
             Ok(response)
         })
     }
 }
 
 impl Gate {
-    async fn in_time<S>(&self, inner: S, request: Request<Body>, id: &RequestId) -> Result<Response<Body>, Error>
+    async fn in_time<S>(&self, inner: S, request: Request<Body>, asked: &Asked) -> Result<Response<Body>, Error>
     where
         S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
     {
         let deadline = Deadline::of(request.headers())?;
-        let serving = self.pass(inner, request, id, deadline);
+        let serving = self.pass(inner, request, asked, deadline);
         // A deadline of nothing has passed; a timer would still let the call try once.
         if deadline.head.is_zero() {
             return Ok(too_late().into_http());
@@ -115,7 +122,7 @@ impl Gate {
         &self,
         mut inner: S,
         mut request: Request<Body>,
-        id: &RequestId,
+        asked: &Asked,
         deadline: Deadline,
     ) -> Result<Response<Body>, Error>
     where
@@ -124,18 +131,32 @@ impl Gate {
         let path = request.uri().path();
         let streaming = self.streaming.contains(path);
         let open = OPEN.iter().any(|prefix| path.starts_with(prefix));
-        let token = if open { None } else { Some(self.authenticate(request.headers(), id).await?) };
+        let token = if open { None } else { Some(self.authenticate(request.headers(), asked).await?) };
+        let remote = request.extensions().get::<Remote>().copied();
         let caller = match &token {
             Some(token) => Caller::Subject(token.subject.clone()),
-            None => Caller::Peer(request.extensions().get::<Peer>().copied().unwrap_or(Peer::UNKNOWN)),
+            None => Caller::Peer(remote.map_or(Peer::UNKNOWN, |remote| remote.peer)),
         };
         let slot = self.calls.take(caller, streaming)?;
+        let mut actor = None;
         if let Some(token) = token {
-            let actor = self.control.admit(token).await?;
-            request.extensions_mut().insert(actor);
+            let origin = remote.map(|remote| remote.addr.to_string()).unwrap_or_default();
+            let call = Call { correlation_id: asked.id().to_owned(), origin };
+            if streaming {
+                // A stream asks again, while it goes on, what its token opens.
+                request.extensions_mut().insert(token.clone());
+            }
+            let admitted = self.control.admit(token).await?.calling(call);
+            asked.by(&admitted);
+            request.extensions_mut().insert(admitted.clone());
             request.extensions_mut().insert(Arc::clone(&self.rates));
+            actor = Some(admitted);
         }
         let Ok(response) = inner.call(request).await;
+        if let Some(actor) = &actor {
+            let answered = response.extensions().get::<Status>().map_or(Code::Ok, Status::code);
+            self.record_refusal(actor, answered, asked).await?;
+        }
         if open && !streaming {
             // A few bytes: whoever does not read them must not keep a place from a probe of the service's health.
             return Ok(response);
@@ -144,11 +165,24 @@ impl Gate {
         Ok(response.map(|body| Body::new(Held::new(body, slot, ending))))
     }
 
-    async fn authenticate(&self, headers: &HeaderMap, id: &RequestId) -> Result<Token, Error> {
+    /// Writes a refusal down before it is answered. What cannot be written down is not answered as a refusal either: a
+    /// caller could learn by trying where nobody looks.
+    async fn record_refusal(&self, actor: &Actor, answered: Code, asked: &Asked) -> Result<(), Error> {
+        let Some(refusal) = asked.refusal() else {
+            if answered == Code::PermissionDenied {
+                return Err(Error::internal("a call was refused past the record", "no refusal is noted"));
+            }
+            return Ok(());
+        };
+        self.rates.charge_refusal(actor)?;
+        self.control.denied(Denial::of(actor, refusal.clone())).await
+    }
+
+    async fn authenticate(&self, headers: &HeaderMap, asked: &Asked) -> Result<Token, Error> {
         let values: Vec<&[u8]> =
             headers.get_all(http::header::AUTHORIZATION).iter().map(HeaderValue::as_bytes).collect();
         self.verifier.verify(&values).await.map_err(|refused| {
-            tracing::info!(request.id = %id.0, ?refused, "a request without a valid token was refused");
+            tracing::info!(request.id = asked.id(), ?refused, "a request without a valid token was refused");
             Error::Unauthenticated
         })
     }
@@ -167,15 +201,15 @@ fn too_late() -> Status {
     Status::deadline_exceeded("the deadline of the request has passed")
 }
 
-fn stamp(response: &mut Response<Body>, id: &RequestId) {
-    if let Ok(value) = HeaderValue::from_str(&id.0) {
+fn stamp(response: &mut Response<Body>, id: &str) {
+    if let Ok(value) = HeaderValue::from_str(id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
 }
 
 /// The caller's id if it is short and plain, else a new one.
-fn request_id(request: &Request<Body>) -> RequestId {
+fn request_id(request: &Request<Body>) -> String {
     let given = request.headers().get(REQUEST_ID).and_then(|value| value.to_str().ok());
     let plain = |id: &&str| (1..=64).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
-    RequestId(given.filter(plain).map_or_else(|| uuid::Uuid::new_v4().to_string(), str::to_owned))
+    given.filter(plain).map_or_else(|| uuid::Uuid::new_v4().to_string(), str::to_owned)
 }

@@ -12,6 +12,7 @@ mod server;
 mod service;
 mod status;
 mod tls;
+mod told;
 
 pub use limits::{Bounds, Limits, RequestRate};
 pub use server::{ServeError, Server, ServerParts};

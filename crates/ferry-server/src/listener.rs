@@ -45,6 +45,15 @@ impl Peer {
     }
 }
 
+/// Where a call comes from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Remote {
+    /// As it is counted.
+    pub(crate) peer: Peer,
+    /// As it is written down.
+    pub(crate) addr: IpAddr,
+}
+
 /// Takes connections until the receiver is dropped.
 pub(crate) fn listen(
     listener: TcpListener,
@@ -73,7 +82,8 @@ async fn accept(
                     let peer = Peer::of(addr.ip());
                     match slots.take(peer) {
                         Ok(slot) => {
-                            entering.spawn(enter(stream, tls.clone(), slot, peer, ready.clone()));
+                            let remote = Remote { peer, addr: addr.ip().to_canonical() };
+                            entering.spawn(enter(stream, tls.clone(), slot, remote, ready.clone()));
                         }
                         Err(full) => tracing::debug!(?full, "a connection was closed: there are too many"),
                     }
@@ -91,7 +101,7 @@ async fn enter(
     stream: TcpStream,
     tls: Option<Arc<Tls>>,
     slot: Slot<Peer>,
-    peer: Peer,
+    remote: Remote,
     ready: mpsc::Sender<io::Result<Connection>>,
 ) {
     let entered = async {
@@ -107,7 +117,7 @@ async fn enter(
     // What the peer sent stays out of the log.
     match tokio::time::timeout(ENTER, entered).await.unwrap_or(Err("it took too long")) {
         Ok(io) => {
-            let connection = Connection { io, unread: &PREFACE, peer, _slot: slot };
+            let connection = Connection { io, unread: &PREFACE, remote, _slot: slot };
             // The only failure is that the server has stopped.
             let _stopped = ready.send(Ok(connection)).await;
         }
@@ -123,15 +133,15 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 pub(crate) struct Connection {
     io: Box<dyn Io>,
     unread: &'static [u8],
-    peer: Peer,
+    remote: Remote,
     _slot: Slot<Peer>,
 }
 
 impl Connected for Connection {
-    type ConnectInfo = Peer;
+    type ConnectInfo = Remote;
 
-    fn connect_info(&self) -> Peer {
-        self.peer
+    fn connect_info(&self) -> Remote {
+        self.remote
     }
 }
 

@@ -1,18 +1,67 @@
 //! The one mapping from [`Error`] to a status. There is no default arm: an error without a line here does not compile.
 
+use ferry_domain::authz::Actor;
+use ferry_domain::error::Refusal;
 use ferry_domain::{Error, Reason};
+use std::sync::{Arc, OnceLock};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 const DOMAIN: &str = "ferry.v1";
 
-/// The request's id, for the caller and for the log.
+/// A request on its way: its id, for the caller and for the log, and what is noted of it for the edge. Clones share it.
 #[derive(Debug, Clone)]
-pub(crate) struct RequestId(pub(crate) String);
+pub(crate) struct Asked(Arc<Notes>);
+
+#[derive(Debug)]
+struct Notes {
+    id: String,
+    resource: OnceLock<String>,
+    refusal: OnceLock<Refusal>,
+    actor: OnceLock<Actor>,
+}
+
+impl Asked {
+    pub(crate) fn new(id: String) -> Self {
+        Self(Arc::new(Notes { id, resource: OnceLock::new(), refusal: OnceLock::new(), actor: OnceLock::new() }))
+    }
+
+    pub(crate) fn id(&self) -> &str {
+        &self.0.id
+    }
+
+    /// Notes who asks.
+    pub(crate) fn by(&self, actor: &Actor) {
+        let _first = self.0.actor.set(actor.clone());
+    }
+
+    /// Who asks, once that is known.
+    pub(crate) fn actor(&self) -> Option<&Actor> {
+        self.0.actor.get()
+    }
+
+    /// Notes what the request is about.
+    pub(crate) fn about(&self, resource: Option<&str>) {
+        let _first = self.0.resource.set(resource.unwrap_or_default().to_owned());
+    }
+
+    /// What the request is about; empty on the operator's plane, or if it was not read.
+    pub(crate) fn resource(&self) -> &str {
+        self.0.resource.get().map_or("", String::as_str)
+    }
+
+    /// What was refused for want of a right. Set by [`status`], so there is no answer without it.
+    pub(crate) fn refusal(&self) -> Option<&Refusal> {
+        self.0.refusal.get()
+    }
+}
 
 /// The status that a caller gets.
-pub(crate) fn status(error: Error, request_id: &RequestId) -> Status {
+pub(crate) fn status(error: Error, asked: &Asked) -> Status {
     let message = error.to_string();
+    if let Some(refusal) = error.refusal() {
+        let _first = asked.0.refusal.set(refusal);
+    }
     let mut details = ErrorDetails::new();
     let (code, reason) = match error {
         Error::InvalidArgument(violations) => {
@@ -24,16 +73,20 @@ pub(crate) fn status(error: Error, request_id: &RequestId) -> Status {
         }
         Error::Unauthenticated => (Code::Unauthenticated, Reason::TokenInvalid),
         Error::PermissionDenied { permission, .. } => {
-            // Who it was is personal, and belongs in the audit log.
-            tracing::info!(request.id = %request_id.0, permission, "a request was denied");
+            // Who it was is personal, and stands in the audit log.
+            tracing::info!(request.id = %asked.id(), permission, "a request was denied");
             (Code::PermissionDenied, Reason::RoleTooLow)
         }
         Error::OwnRun { permission, .. } => {
-            tracing::info!(request.id = %request_id.0, permission, "a request was denied to who started the run");
+            tracing::info!(request.id = %asked.id(), permission, "a request was denied to who started the run");
             (Code::PermissionDenied, Reason::OwnRun)
         }
         Error::NotFound { kind, name } => {
             details.set_resource_info(kind, name, "", "it does not exist");
+            (Code::NotFound, Reason::ResourceNotFound)
+        }
+        Error::AlreadyRemoved { kind, name, .. } => {
+            details.set_resource_info(kind, name, "", "it was removed");
             (Code::NotFound, Reason::ResourceNotFound)
         }
         Error::AlreadyExists { reason, kind, name } => {
@@ -57,13 +110,13 @@ pub(crate) fn status(error: Error, request_id: &RequestId) -> Status {
         }
         Error::Unimplemented(_) => (Code::Unimplemented, Reason::NotImplemented),
         Error::Unavailable(inside) => {
-            tracing::error!(request.id = %request_id.0, cause = %inside.0, "a request could not be served");
+            tracing::error!(request.id = %asked.id(), cause = %inside.0, "a request could not be served");
             details.set_retry_info(Some(std::time::Duration::from_secs(1)));
             (Code::Unavailable, Reason::Unavailable)
         }
         Error::Internal(inside) => {
-            tracing::error!(request.id = %request_id.0, cause = %inside.0, "a request failed by a fault of Ferry's own");
-            details.set_request_info(&request_id.0, "");
+            tracing::error!(request.id = %asked.id(), cause = %inside.0, "a request failed by a fault of Ferry's own");
+            details.set_request_info(asked.id(), "");
             (Code::Internal, Reason::Internal)
         }
     };
@@ -78,7 +131,7 @@ mod tests {
     use ferry_domain::error::Inside;
 
     fn mapped(error: Error) -> (Code, String, Status) {
-        let status = status(error, &RequestId("id-1".to_owned()));
+        let status = status(error, &Asked::new("id-1".to_owned()));
         (status.code(), status.get_details_error_info().unwrap().reason, status)
     }
 

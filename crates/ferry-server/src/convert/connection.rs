@@ -5,7 +5,7 @@ use ferry_control::connection::ConnectionInput;
 use ferry_control::etag;
 use ferry_destinations::{DestinationDescriptor, Setting, SettingKind};
 use ferry_domain::authz::Role;
-use ferry_domain::{Connection, ConnectionAccess, ConnectionState, Reason};
+use ferry_domain::{Connection, ConnectionAccess, ConnectionState, Reason, RemovalReceipt};
 use ferry_proto::v1 as pb;
 use ferry_proto::v1::connection_settings::Settings;
 use std::time::Duration;
@@ -53,6 +53,21 @@ pub(crate) fn connection(connection: Connection, role: Option<Role>) -> pb::Conn
     shown.create_time = Some(time(connection.create_time));
     shown.update_time = Some(time(connection.update_time));
     shown
+}
+
+/// What a removal did, and what is still to come.
+pub(crate) fn removal_receipt(receipt: RemovalReceipt) -> pb::RemovalReceipt {
+    pb::RemovalReceipt {
+        covered_from: count(receipt.covered_from()),
+        connection: receipt.connection,
+        detached_exports: receipt.detached_exports,
+        stopped_runs: receipt.stopped_runs,
+        requests_in_flight: count(receipt.requests_in_flight),
+        audit_entries: receipt.audit_entries.into_iter().map(count).collect(),
+        remove_time: receipt.remove_time.map(time),
+        retraction_runs: receipt.retraction_runs,
+        keys_destroyed: count(receipt.keys_destroyed),
+    }
 }
 
 /// A connection as the caller wrote it.

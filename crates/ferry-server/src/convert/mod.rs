@@ -1,12 +1,18 @@
 //! Between the API's messages and the domain.
 
+mod audit;
 mod connection;
+mod erasure;
 mod export;
+mod recipient;
 mod run;
 mod segment;
 
-pub(crate) use connection::{connection, connection_input, destination_type};
+pub(crate) use audit::{checkpoint, entry, exported};
+pub(crate) use connection::{connection, connection_input, destination_type, removal_receipt};
+pub(crate) use erasure::erasure_receipt;
 pub(crate) use export::{export, export_input, validation};
+pub(crate) use recipient::recipient;
 pub(crate) use run::{rejected, run, run_with};
 pub(crate) use segment::{column, segment};
 

@@ -27,6 +27,8 @@ pub(crate) fn run(run: Run) -> pb::Run {
             Trigger::OnDemand => pb::run::Trigger::OnDemand,
             Trigger::Schedule => pb::run::Trigger::Schedule,
             Trigger::Refresh => pb::run::Trigger::Refresh,
+            Trigger::Retraction => pb::run::Trigger::Retraction,
+            Trigger::Erasure => pb::run::Trigger::Erasure,
         }
         .into(),
         started_by: run.started_by,

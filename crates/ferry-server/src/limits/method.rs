@@ -2,7 +2,8 @@
 
 use http::Request;
 use prost::Message;
-use prost_types::FileDescriptorSet;
+use prost_types::method_options::IdempotencyLevel;
+use prost_types::{FileDescriptorSet, MethodOptions};
 use std::collections::HashSet;
 use std::convert::Infallible;
 use std::task::{Context, Poll};
@@ -22,8 +23,15 @@ fn request_bytes(path: &str) -> usize {
     }
 }
 
-/// The methods whose answer is a stream, by path. They are read from the descriptors, so none can be forgotten.
-pub(crate) struct Streaming(HashSet<String>);
+/// The methods whose answer is a stream, by path, and those of our own that change nothing. They are read from the
+/// descriptors, so none can be forgotten.
+pub(crate) struct Streaming {
+    streaming: HashSet<String>,
+    reading: HashSet<String>,
+}
+
+/// What changes nothing and yet is not marked so, since clients could send it as a GET then.
+const ASKING: [&str; 1] = ["/ferry.v1.ExportService/ValidateExport"];
 
 impl Streaming {
     pub(crate) fn read() -> Result<Self, prost::DecodeError> {
@@ -33,22 +41,34 @@ impl Streaming {
             tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
             tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
         ];
-        let mut paths = HashSet::new();
+        let mut streaming = HashSet::new();
+        let mut reading: HashSet<String> = ASKING.map(str::to_owned).into();
         for set in sets {
             for file in FileDescriptorSet::decode(set)?.file {
                 for service in &file.service {
-                    let streaming = service.method.iter().filter(|method| method.server_streaming());
-                    paths.extend(
-                        streaming.map(|method| format!("/{}.{}/{}", file.package(), service.name(), method.name())),
-                    );
+                    for method in &service.method {
+                        let path = format!("/{}.{}/{}", file.package(), service.name(), method.name());
+                        let level = method.options.as_ref().map(MethodOptions::idempotency_level);
+                        if level == Some(IdempotencyLevel::NoSideEffects) {
+                            reading.insert(path.clone());
+                        }
+                        if method.server_streaming() {
+                            streaming.insert(path);
+                        }
+                    }
                 }
             }
         }
-        Ok(Self(paths))
+        Ok(Self { streaming, reading })
     }
 
     pub(crate) fn contains(&self, path: &str) -> bool {
-        self.0.contains(path)
+        self.streaming.contains(path)
+    }
+
+    /// Whether a call of it changes nothing, however it ends.
+    pub(crate) fn only_reads(&self, path: &str) -> bool {
+        self.reading.contains(path)
     }
 }
 
@@ -107,6 +127,11 @@ mod tests {
         }
         assert!(!streaming.contains("/ferry.v1.RunService/GetRun"));
         assert!(!streaming.contains("/grpc.health.v1.Health/Check"));
+        assert!(streaming.only_reads("/ferry.v1.RunService/GetRun"));
+        assert!(streaming.only_reads("/ferry.v1.AuditService/ExportAuditLog"));
+        for path in ["RunService/CancelRun", "AuditService/FindRecipients", "ConnectionService/VerifyConnection"] {
+            assert!(!streaming.only_reads(&format!("/ferry.v1.{path}")), "{path}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use super::RequestRate;
 use ferry_domain::authz::Actor;
+use ferry_domain::name::tenant_in;
 use ferry_domain::{Error, TenantId};
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -18,13 +19,14 @@ const FEW: usize = 1_024;
 enum Payer {
     Tenant(TenantId),
     Subject(String),
+    /// For calls that are refused: each is written down, so they cost more than others, and never a tenant.
+    Refused(String),
 }
 
 impl Payer {
     /// The tenant pays only for those who have a role there; else an outsider could use up its budget.
     fn of(actor: &Actor, resource: Option<&str>) -> Self {
-        let tenant = resource.and_then(|name| name.strip_prefix("tenants/")?.split('/').next());
-        let tenant = tenant.and_then(|id| TenantId::parse(id).ok());
+        let tenant = resource.and_then(tenant_in);
         match tenant.filter(|tenant| actor.role_in(tenant).is_some()) {
             Some(tenant) => Self::Tenant(tenant),
             None => Self::Subject(actor.subject().to_owned()),
@@ -35,9 +37,13 @@ impl Payer {
         match self {
             Self::Tenant(tenant) => format!("tenant `{tenant}`"),
             Self::Subject(_) => "this caller".to_owned(),
+            Self::Refused(_) => "what is refused to this caller".to_owned(),
         }
     }
 }
+
+/// A refused call costs its caller as much as so many others: each writes an entry, wherever the caller points.
+const REFUSAL_COSTS: u32 = 10;
 
 /// The budgets of all payers.
 pub(crate) struct Rates {
@@ -66,22 +72,33 @@ impl Rates {
     pub(crate) fn charge(&self, actor: &Actor, resource: Option<&str>) -> Result<(), Error> {
         let payer = Payer::of(actor, resource);
         let told = payer.told();
-        self.take(payer, Instant::now()).map_err(|retry_after| {
+        self.take(payer, 1, Instant::now()).map_err(|retry_after| {
             let RequestRate { per_second, burst } = self.rate;
             let message = format!("{told} is over {per_second} requests a second with a burst of {burst}");
             Error::ResourceExhausted { message, retry_after }
         })
     }
 
-    /// One request at this instant, or how long until there is room for one.
-    fn take(&self, payer: Payer, now: Instant) -> Result<(), Duration> {
+    /// Takes a refused call out of its caller's own budget for those, whoever has paid for the call.
+    pub(crate) fn charge_refusal(&self, actor: &Actor) -> Result<(), Error> {
+        let payer = Payer::Refused(actor.subject().to_owned());
+        let told = payer.told();
+        self.take(payer, REFUSAL_COSTS, Instant::now()).map_err(|retry_after| {
+            let message = format!("{told} is more than may be written down; ask an administrator for the role");
+            Error::ResourceExhausted { message, retry_after }
+        })
+    }
+
+    /// One request at this instant, or how long until there is room for one. `cost` stretches the whole bucket: as many
+    /// at once, and so many times as seldom in the long run.
+    fn take(&self, payer: Payer, cost: u32, now: Instant) -> Result<(), Duration> {
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         let full_at = buckets.full_at.get(&payer).copied().unwrap_or(now).max(now);
-        let wait = (full_at - now).saturating_sub(self.slack);
+        let wait = (full_at - now).saturating_sub(self.slack * cost);
         if !wait.is_zero() {
             return Err(wait);
         }
-        buckets.full_at.insert(payer, full_at + self.interval);
+        buckets.full_at.insert(payer, full_at + self.interval * cost);
         buckets.sweep(now);
         Ok(())
     }
@@ -118,28 +135,36 @@ mod tests {
     fn after_the_burst_the_wait_that_is_told_is_the_one_that_helps() {
         let (rates, begin) = (rates(), Instant::now());
         for _ in 0..5 {
-            rates.take(subject("ada"), begin).unwrap();
+            rates.take(subject("ada"), 1, begin).unwrap();
         }
-        let wait = rates.take(subject("ada"), begin).unwrap_err();
+        let wait = rates.take(subject("ada"), 1, begin).unwrap_err();
         assert_eq!(wait, Duration::from_millis(100));
-        assert!(rates.take(subject("ada"), begin + wait - Duration::from_nanos(1)).is_err());
-        rates.take(subject("ada"), begin + wait).unwrap();
-        rates.take(subject("bob"), begin).unwrap();
+        assert!(rates.take(subject("ada"), 1, begin + wait - Duration::from_nanos(1)).is_err());
+        rates.take(subject("ada"), 1, begin + wait).unwrap();
+        rates.take(subject("bob"), 1, begin).unwrap();
     }
 
     #[test]
     fn over_any_ten_seconds_no_more_than_the_rate_and_one_burst_pass() {
         let (rates, begin) = (rates(), Instant::now());
         let asked = (0..10_000).map(|milli| begin + Duration::from_millis(milli));
-        let passed = asked.filter(|now| rates.take(subject("ada"), *now).is_ok()).count();
+        let passed = asked.filter(|now| rates.take(subject("ada"), 1, *now).is_ok()).count();
         assert_eq!(passed, 104, "5 at once, then one each 100 ms");
+    }
+
+    #[test]
+    fn a_refusal_comes_as_often_at_once_and_a_tenth_as_often_later() {
+        let (rates, begin) = (rates(), Instant::now());
+        let asked = (0..10_000).map(|milli| begin + Duration::from_millis(milli));
+        let passed = asked.filter(|now| rates.take(subject("ada"), REFUSAL_COSTS, *now).is_ok()).count();
+        assert_eq!(passed, 14, "5 at once, then one each second");
     }
 
     #[test]
     fn buckets_that_are_full_again_are_dropped() {
         let (rates, begin) = (rates(), Instant::now());
         for number in 0..100_000_u32 {
-            rates.take(subject(&number.to_string()), begin + Duration::from_millis(number.into())).unwrap();
+            rates.take(subject(&number.to_string()), 1, begin + Duration::from_millis(number.into())).unwrap();
         }
         assert!(rates.buckets.lock().unwrap().full_at.len() <= 2 * FEW);
     }

@@ -3,7 +3,8 @@
 use super::{Call, page};
 use crate::convert;
 use ferry_control::Control;
-use ferry_control::connection::{CreateConnectionCommand, DeleteConnectionCommand, UpdateConnectionCommand};
+use ferry_control::connection::{CreateConnectionCommand, UpdateConnectionCommand};
+use ferry_control::connection_removal::DeleteConnectionCommand;
 use ferry_domain::authz::{Actor, Role};
 use ferry_domain::{Connection, Reason};
 use ferry_proto::v1::connection_service_server::ConnectionService;
@@ -118,9 +119,8 @@ impl ConnectionService for ConnectionApi {
             request_id: message.request_id,
         };
         let removed = self.control.delete_connection(&actor, command).await;
-        answer.with(removed, |removed| pb::DeleteConnectionResponse {
-            receipt: Some(pb::RemovalReceipt { connection: removed.name.to_string(), ..pb::RemovalReceipt::default() }),
-        })
+        answer
+            .with(removed, |removed| pb::DeleteConnectionResponse { receipt: Some(convert::removal_receipt(removed)) })
     }
 
     async fn list_destination_types(

@@ -1,6 +1,7 @@
 //! One thin service each. An RPC that is not built yet answers UNIMPLEMENTED and stands on [`UNIMPLEMENTED`].
 
 mod addressed;
+mod audit;
 mod connection;
 mod export;
 mod run;
@@ -8,15 +9,16 @@ mod segment;
 mod tenant;
 mod unbuilt;
 
+pub(crate) use audit::AuditApi;
 pub(crate) use connection::ConnectionApi;
 pub(crate) use export::ExportApi;
 pub(crate) use run::RunApi;
 pub(crate) use segment::SegmentApi;
 pub(crate) use tenant::TenantApi;
-pub(crate) use unbuilt::{AuditApi, NotificationApi, RefreshApi};
+pub(crate) use unbuilt::{NotificationApi, RefreshApi};
 
 use crate::limits::rate::Rates;
-use crate::status::{RequestId, status};
+use crate::status::{Asked, status};
 use addressed::Addressed;
 use ferry_control::PageRequest;
 use ferry_domain::Error;
@@ -46,11 +48,6 @@ pub const UNIMPLEMENTED: &[&str] = &[
     "RefreshService/GetRefreshSchedule",
     "RefreshService/UpdateRefreshSchedule",
     "RefreshService/StartRefresh",
-    "AuditService/ListAuditEntries",
-    "AuditService/ExportAuditLog",
-    "AuditService/FindRecipients",
-    "AuditService/ErasePerson",
-    "AuditService/GetCheckpoint",
 ];
 
 // An RPC without a line in the policy table does not compile.
@@ -60,32 +57,34 @@ const _: () = ferry_domain::authz::policy::covers(ferry_proto::METHODS);
 pub(crate) struct Call<T> {
     pub(crate) actor: Actor,
     pub(crate) message: T,
-    id: RequestId,
+    asked: Asked,
 }
 
 impl<T: Addressed> Call<T> {
     /// The edge has put the actor in; without one there is no call. The request is paid for here, since every handler
     /// begins here and a request that says nothing of its tenant does not compile.
     pub(crate) fn new(request: Request<T>) -> Result<Self, Status> {
-        let id = request.extensions().get::<RequestId>().cloned().unwrap_or(RequestId(String::new()));
+        let asked = request.extensions().get::<Asked>().cloned().unwrap_or(Asked::new(String::new()));
         let (Some(actor), Some(rates)) =
             (request.extensions().get::<Actor>().cloned(), request.extensions().get::<Arc<Rates>>().cloned())
         else {
-            return Err(status(Error::Unauthenticated, &id));
+            return Err(status(Error::Unauthenticated, &asked));
         };
         let message = request.into_inner();
-        rates.charge(&actor, message.resource()).map_err(|error| status(error, &id))?;
-        Ok(Self { actor, message, id })
+        asked.about(message.resource());
+        rates.charge(&actor, message.resource()).map_err(|error| status(error, &asked))?;
+        Ok(Self { actor, message, asked })
     }
 
     /// What the use case needs, apart from how to answer.
     pub(crate) fn parts(self) -> (Actor, T, Answer) {
-        (self.actor, self.message, Answer(self.id))
+        (self.actor, self.message, Answer(self.asked))
     }
 }
 
 /// Turns a result into an answer.
-pub(crate) struct Answer(RequestId);
+#[derive(Clone)]
+pub(crate) struct Answer(Asked);
 
 impl Answer {
     pub(crate) fn with<T, R>(
@@ -93,7 +92,12 @@ impl Answer {
         result: ferry_domain::Result<T>,
         wrap: impl FnOnce(T) -> R,
     ) -> Result<Response<R>, Status> {
-        result.map(|value| Response::new(wrap(value))).map_err(|error| status(error, &self.0))
+        result.map(|value| Response::new(wrap(value))).map_err(|error| self.refuse(error))
+    }
+
+    /// An error as its caller gets it.
+    pub(crate) fn refuse(&self, error: Error) -> Status {
+        status(error, &self.0)
     }
 }
 

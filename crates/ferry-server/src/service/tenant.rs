@@ -1,12 +1,13 @@
 //! Tenants.
 
 use super::{Call, page};
-use crate::convert::time;
+use crate::convert::{duration, time};
 use ferry_control::tenant::{CreateTenantCommand, UpdateTenantCommand};
 use ferry_control::{Control, etag};
 use ferry_domain::{Tenant, TenantKind, TenantName};
 use ferry_proto::v1::tenant_service_server::TenantService;
 use ferry_proto::v1::{self as pb};
+use std::time::Duration;
 use tonic::{Request, Response, Status};
 
 pub(crate) struct TenantApi {
@@ -29,7 +30,7 @@ fn shown(tenant: Tenant) -> pb::Tenant {
             TenantKind::Sandbox => pb::tenant::Kind::Sandbox,
         }
         .into(),
-        audit_retention: None,
+        audit_retention: tenant.audit_retention.map(|days| duration(Duration::from_secs(u64::from(days) * 86_400))),
         weight: 1,
         etag: etag::of(tenant.version),
         create_time: Some(time(tenant.create_time)),
@@ -39,8 +40,13 @@ fn shown(tenant: Tenant) -> pb::Tenant {
 
 /// Options of the API that are set and that later versions carry out.
 fn unbuilt_options(written: &pb::Tenant) -> Vec<&'static str> {
-    let set = [("tenant.weight", written.weight > 1), ("tenant.audit_retention", written.audit_retention.is_some())];
+    let set = [("tenant.weight", written.weight > 1)];
     set.into_iter().filter(|(_, set)| *set).map(|(field, _)| field).collect()
+}
+
+/// A retention; one that is negative is none that anybody could mean, and is refused like nothing at all.
+fn retention(written: Option<prost_types::Duration>) -> Option<Duration> {
+    written.map(|written| Duration::try_from(written).unwrap_or(Duration::ZERO))
 }
 
 #[tonic::async_trait]
@@ -57,6 +63,7 @@ impl TenantService for TenantApi {
         };
         let command = CreateTenantCommand {
             unbuilt: unbuilt_options(&written),
+            audit_retention: retention(written.audit_retention),
             tenant_id: message.tenant_id,
             display_name: written.display_name,
             kind,
@@ -96,6 +103,7 @@ impl TenantService for TenantApi {
         let written = message.tenant.unwrap_or_default();
         let command = UpdateTenantCommand {
             unbuilt: unbuilt_options(&written),
+            audit_retention: retention(written.audit_retention),
             name: written.name,
             display_name: written.display_name,
             etag: written.etag,

@@ -3,11 +3,9 @@
 use super::{Call, unbuilt};
 use ferry_control::Control;
 use ferry_domain::authz::action::{
-    CreateWebhook, DeleteWebhook, ErasePerson, ExportAuditLog, FindRecipients, GetCheckpoint, GetRefreshSchedule,
-    GetWebhook, ListAuditEntries, ListNotifications, ListTimeZones, ListWebhooks, StartRefresh, TestWebhook,
-    UpdateRefreshSchedule, UpdateWebhook,
+    CreateWebhook, DeleteWebhook, GetRefreshSchedule, GetWebhook, ListNotifications, ListTimeZones, ListWebhooks,
+    StartRefresh, TestWebhook, UpdateRefreshSchedule, UpdateWebhook,
 };
-use ferry_proto::v1::audit_service_server::AuditService;
 use ferry_proto::v1::notification_service_server::NotificationService;
 use ferry_proto::v1::refresh_service_server::RefreshService;
 use ferry_proto::v1::{self as pb};
@@ -127,60 +125,5 @@ impl RefreshService for RefreshApi {
     ) -> Result<Response<pb::StartRefreshResponse>, Status> {
         let (actor, message, answer) = Call::new(request)?.parts();
         unbuilt(&answer, self.control.unbuilt::<StartRefresh>(&actor, &message.parent))
-    }
-}
-
-pub(crate) struct AuditApi {
-    control: Control,
-}
-
-impl AuditApi {
-    pub(crate) fn new(control: Control) -> Self {
-        Self { control }
-    }
-}
-
-#[tonic::async_trait]
-impl AuditService for AuditApi {
-    async fn list_audit_entries(
-        &self,
-        request: Request<pb::ListAuditEntriesRequest>,
-    ) -> Result<Response<pb::ListAuditEntriesResponse>, Status> {
-        let (actor, message, answer) = Call::new(request)?.parts();
-        unbuilt(&answer, self.control.unbuilt::<ListAuditEntries>(&actor, &message.parent))
-    }
-
-    type ExportAuditLogStream = tokio_stream::Empty<Result<pb::ExportAuditLogResponse, Status>>;
-
-    async fn export_audit_log(
-        &self,
-        request: Request<pb::ExportAuditLogRequest>,
-    ) -> Result<Response<Self::ExportAuditLogStream>, Status> {
-        let (actor, message, answer) = Call::new(request)?.parts();
-        unbuilt(&answer, self.control.unbuilt::<ExportAuditLog>(&actor, &message.parent))
-    }
-
-    async fn find_recipients(
-        &self,
-        request: Request<pb::FindRecipientsRequest>,
-    ) -> Result<Response<pb::FindRecipientsResponse>, Status> {
-        let (actor, message, answer) = Call::new(request)?.parts();
-        unbuilt(&answer, self.control.unbuilt::<FindRecipients>(&actor, &message.parent))
-    }
-
-    async fn erase_person(
-        &self,
-        request: Request<pb::ErasePersonRequest>,
-    ) -> Result<Response<pb::ErasePersonResponse>, Status> {
-        let (actor, message, answer) = Call::new(request)?.parts();
-        unbuilt(&answer, self.control.unbuilt::<ErasePerson>(&actor, &message.parent))
-    }
-
-    async fn get_checkpoint(
-        &self,
-        request: Request<pb::GetCheckpointRequest>,
-    ) -> Result<Response<pb::GetCheckpointResponse>, Status> {
-        let (actor, message, answer) = Call::new(request)?.parts();
-        unbuilt(&answer, self.control.unbuilt::<GetCheckpoint>(&actor, &message.parent))
     }
 }
