@@ -1,5 +1,6 @@
 //! A client of the service, with a token.
 
+use ferry_proto::v1::audit_service_client::AuditServiceClient;
 use ferry_proto::v1::connection_service_client::ConnectionServiceClient;
 use ferry_proto::v1::export_service_client::ExportServiceClient;
 use ferry_proto::v1::run_service_client::RunServiceClient;
@@ -30,6 +31,7 @@ pub(crate) struct Client {
     pub(crate) connections: ConnectionServiceClient<Authorized>,
     pub(crate) exports: ExportServiceClient<Authorized>,
     pub(crate) runs: RunServiceClient<Authorized>,
+    pub(crate) audit: AuditServiceClient<Authorized>,
 }
 
 impl Client {
@@ -43,7 +45,8 @@ impl Client {
             tenants: TenantServiceClient::with_interceptor(channel.clone(), bearer.clone()),
             connections: ConnectionServiceClient::with_interceptor(channel.clone(), bearer.clone()),
             exports: ExportServiceClient::with_interceptor(channel.clone(), bearer.clone()),
-            runs: RunServiceClient::with_interceptor(channel, bearer),
+            runs: RunServiceClient::with_interceptor(channel.clone(), bearer.clone()),
+            audit: AuditServiceClient::with_interceptor(channel, bearer),
         })
     }
 }

@@ -1,10 +1,13 @@
 //! `ferry serve` and `ferry migrate`: the service, put together.
 
+use crate::checkpoints::{CheckpointArgs, Keeping};
 use crate::listen::{LimitArgs, ListenArgs};
 use crate::secrets::SecretArgs;
+use crate::streams::StreamArgs;
 use crate::{key_keeper, keys};
 use anyhow::{Context, bail};
 use clap::Args;
+use ferry_control::audit::keeper::Keeper;
 use ferry_control::{Control, ControlParts};
 use ferry_domain::{Error, Timestamp};
 use ferry_egress::{DevelopmentDestination, Egress, EgressConfig, HostName};
@@ -63,11 +66,15 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "IMPORTS", value_parser = clap::value_parser!(u16).range(1..=1_000))]
     pub(crate) development_unlimited: Option<u16>,
     #[command(flatten)]
+    pub(crate) streams: StreamArgs,
+    #[command(flatten)]
     pub(crate) secrets: SecretArgs,
     #[command(flatten)]
     pub(crate) listen: ListenArgs,
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
+    #[command(flatten)]
+    pub(crate) checkpoints: CheckpointArgs,
 }
 
 #[derive(Args)]
@@ -89,14 +96,17 @@ pub(crate) struct Service {
     stop: CancellationToken,
     serving: tokio::task::JoinHandle<Result<(), ferry_server::ServeError>>,
     engine: Engine,
+    keeping: Keeping,
 }
 
 impl Service {
-    /// Lets requests end, sets runs aside, and ends.
+    /// Lets requests end, sets runs aside, signs what they left on record, and ends.
     pub(crate) async fn stop(self) -> anyhow::Result<()> {
         self.stop.cancel();
         self.engine.stop().await;
-        Ok(self.serving.await??)
+        let served = self.serving.await;
+        self.keeping.stop().await?;
+        Ok(served??)
     }
 }
 
@@ -141,6 +151,9 @@ pub(crate) async fn start(args: ServeArgs, keys: &VaultConfig) -> anyhow::Result
     let store = open_store(&args.data_dir).await?;
     store.migrate().await.map_err(inside)?;
     let clock: Arc<dyn Fn() -> Timestamp + Send + Sync> = Arc::new(now);
+    let pins = args.checkpoints.pins(&args.keys_dir)?;
+    // Before anything is done for anybody: what was restored must not be signed, nor be sent from.
+    let keeper = Keeper::open(args.checkpoints.parts(&store, &vault, &pins, &clock)).await.map_err(inside)?;
     let keys = if args.jwks.contains("://") { KeySource::Url(args.jwks) } else { KeySource::File(args.jwks.into()) };
     let authn = AuthnConfig::new(args.issuer, args.audience, keys);
     let verifier = Verifier::new(authn, egress.clone(), Arc::clone(&clock)).await.map_err(anyhow::Error::msg)?;
@@ -158,8 +171,10 @@ pub(crate) async fn start(args: ServeArgs, keys: &VaultConfig) -> anyhow::Result
         secrets: secrets.clone(),
         segments_root: args.segments_dir.clone(),
         data_dir: args.data_dir.clone(),
+        pins,
         clock: Arc::clone(&clock),
     });
+    let keeping = Keeping::start(keeper);
     control.finish_removals().await.map_err(inside)?;
     let engine = Engine::start(EngineParts {
         store,
@@ -176,9 +191,25 @@ pub(crate) async fn start(args: ServeArgs, keys: &VaultConfig) -> anyhow::Result
     .map_err(inside)?;
     let stop = CancellationToken::new();
     key_keeper::start(&vault, &stop);
+    let retracted = control.clone();
+    let stopped = stop.clone();
+    tokio::spawn(async move { stopped.run_until_cancelled(retracted.remove_retracted()).await });
+    sweep(control.clone(), stop.clone());
+    let (attending, until) = (control.clone(), stop.clone());
+    tokio::spawn(async move { until.run_until_cancelled(attending.attend()).await });
     let server = Server::new(ServerParts { control, verifier, tls, limits: args.limits.limits() });
     let serving = tokio::spawn(server.serve(listener, stop.clone()));
-    Ok(Service { addr, stop, serving, engine })
+    Ok(Service { addr, stop, serving, engine, keeping })
+}
+
+/// Applies retention in the background until the end.
+fn sweep(control: Control, stop: CancellationToken) {
+    tokio::spawn(async move {
+        tokio::select! {
+            () = control.keep_retention() => {}
+            () = stop.cancelled() => {}
+        }
+    });
 }
 
 pub(crate) async fn migrate(args: MigrateArgs) -> anyhow::Result<()> {
@@ -193,12 +224,12 @@ pub(crate) async fn migrate(args: MigrateArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn open_store(data_dir: &Path) -> anyhow::Result<Store> {
+pub(crate) async fn open_store(data_dir: &Path) -> anyhow::Result<Store> {
     Store::open(&StoreConfig { path: data_dir.join("ferry.db") }).await.map_err(inside)
 }
 
 /// The operator is told what callers are not.
-fn inside(error: Error) -> anyhow::Error {
+pub(crate) fn inside(error: Error) -> anyhow::Error {
     match error {
         Error::Internal(inside) | Error::Unavailable(inside) => anyhow::Error::msg(inside.0),
         other => anyhow::Error::new(other),

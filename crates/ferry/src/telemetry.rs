@@ -1,11 +1,14 @@
-//! Where log lines go: to standard error, for people or as JSON.
+//! Where log lines go: to standard error, for people or as JSON; and the two streams, each to a file of its own.
 
+use crate::streams::{self, StreamArgs};
 use std::io::IsTerminal;
 use std::panic::{Location, PanicHookInfo};
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{FilterExt, filter_fn};
 use tracing_subscriber::fmt::format::FmtSpan;
+use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, fmt};
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -17,7 +20,7 @@ pub(crate) enum LogFormat {
 }
 
 /// Starts logging. `filter` is a list like `info,ferry_engine=debug`.
-pub(crate) fn start(format: LogFormat, filter: &str) -> anyhow::Result<()> {
+pub(crate) fn start(format: LogFormat, filter: &str, streams: &StreamArgs) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(filter).map_err(|error| {
         anyhow::anyhow!("`{filter}` is no log filter ({error}); write one like info,ferry_engine=debug")
     })?;
@@ -25,15 +28,17 @@ pub(crate) fn start(format: LogFormat, filter: &str) -> anyhow::Result<()> {
     let at_trace = filter.max_level_hint() == Some(LevelFilter::TRACE);
     let spans = if at_trace { FmtSpan::CLOSE } else { FmtSpan::NONE };
     let colours = std::io::stderr().is_terminal();
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(colours)
-        .with_writer(std::io::stderr)
-        .with_span_events(spans);
-    match format {
-        LogFormat::Text => builder.with_target(false).finish().try_init()?,
-        LogFormat::Json => builder.json().finish().try_init()?,
-    }
+    let layer = fmt::layer().with_ansi(colours).with_writer(std::io::stderr).with_span_events(spans);
+    let layer = match format {
+        LogFormat::Text => layer.with_target(false).boxed(),
+        LogFormat::Json => layer.json().boxed(),
+    };
+    // What goes to a stream is not said twice.
+    let ordinary = filter.and(filter_fn(|event| !streams::is_stream(event.target())));
+    // All in one list: an empty list of its own would tell the registry that nobody listens, and silence the log.
+    let mut layers = streams.layers()?;
+    layers.push(layer.with_filter(ordinary).boxed());
+    tracing_subscriber::registry().with(layers).try_init()?;
     std::panic::set_hook(Box::new(report_panic));
     Ok(())
 }

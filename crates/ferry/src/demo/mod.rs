@@ -3,11 +3,13 @@
 mod profiles;
 mod show;
 
+use crate::checkpoints::CheckpointArgs;
 use crate::client::Client;
 use crate::keys;
 use crate::listen::ListenArgs;
 use crate::secrets::SecretArgs;
 use crate::serve::{self, ServeArgs, Service};
+use crate::streams::StreamArgs;
 use crate::token::{DEVELOPMENT_AUDIENCE, DEVELOPMENT_ISSUER};
 use anyhow::{Context, bail};
 use clap::Args;
@@ -126,6 +128,7 @@ async fn set_up(args: &DemoArgs, scale: f64) -> anyhow::Result<Stage> {
         issuer: DEVELOPMENT_ISSUER.to_owned(),
         audience: DEVELOPMENT_AUDIENCE.to_owned(),
         jwks: issuer.jwks().display().to_string(),
+        streams: StreamArgs::default(),
         secrets: SecretArgs::default(),
         allow_suffix: Vec::new(),
         name_server: Vec::new(),
@@ -134,6 +137,8 @@ async fn set_up(args: &DemoArgs, scale: f64) -> anyhow::Result<Stage> {
         development_unlimited: None,
         listen: ListenArgs::plain(args.listen),
         limits: ferry_server::Limits::DEFAULT.into(),
+        // Who tries the verifier right after the run finds all of it covered.
+        checkpoints: CheckpointArgs::each(2),
     };
     let service = serve::start(args, &key_config).await?;
     let mint = |subject: &str, tenants: &[(String, String)], operator: bool| {
