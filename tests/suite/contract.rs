@@ -75,15 +75,15 @@ async fn call_raw(channel: tonic::transport::Channel, path: &str) -> tonic::Stat
 async fn an_unbuilt_rpc_says_so() {
     let stage = Stage::new().await;
     let mut client = stage.client("administrator").await;
-    let request = pb::GetCheckpointRequest { parent: format!("tenants/{TENANT}") };
-    let status = client.audit.get_checkpoint(request.clone()).await.unwrap_err();
+    let request = pb::RunAllExportsRequest { parent: format!("tenants/{TENANT}"), ..Default::default() };
+    let status = client.exports.run_all_exports(request.clone()).await.unwrap_err();
     assert_eq!(status.code(), Code::Unimplemented);
     assert_eq!(status.get_details_error_info().unwrap().reason, "NOT_IMPLEMENTED");
     let mut stranger = Client::connect(stage.addr(), &stage.token_in("globex", "administrator")).await;
-    let status = stranger.audit.get_checkpoint(request).await.unwrap_err();
+    let status = stranger.exports.run_all_exports(request).await.unwrap_err();
     assert_eq!(status.code(), Code::PermissionDenied, "and only to those who could call it");
     let mut nobody = Client::connect(stage.addr(), "").await;
-    let status = nobody.audit.get_checkpoint(pb::GetCheckpointRequest::default()).await.unwrap_err();
+    let status = nobody.exports.run_all_exports(pb::RunAllExportsRequest::default()).await.unwrap_err();
     assert_eq!(status.code(), Code::Unauthenticated);
 }
 

@@ -2,8 +2,9 @@
 
 #![allow(clippy::print_stdout, reason = "the figures of a long run are for whoever asked for it")]
 
+use ferry_proto::v1 as pb;
 use ferry_proto::v1::run::State;
-use ferry_testkit::{Stage, StageOptions, adds_up, asked, canary, eventually};
+use ferry_testkit::{Stage, StageOptions, TENANT, adds_up, asked, canary, eventually};
 use std::io::Write;
 use std::time::{Duration, Instant};
 
@@ -58,6 +59,34 @@ async fn million(kill: bool) {
     assert_eq!((report.contacts_confirmed, report.windows_exceeded), (985_000, 0));
     assert!(report.extra_deliveries <= if kill { 1_000 } else { 0 });
     assert!(peak < 256, "{peak} MiB");
+    whereabouts_are_told_at_once(&stage).await;
+}
+
+/// Where a person's data went, asked over the wire and put on record each time.
+async fn whereabouts_are_told_at_once(stage: &Stage) {
+    const ASKED: u64 = 500;
+    let mut client = stage.client("administrator").await;
+    let mut took = Vec::new();
+    // Below the calls a second that a tenant has.
+    let mut pace = tokio::time::interval(Duration::from_millis(25));
+    for number in 0..ASKED {
+        pace.tick().await;
+        let person = number * (MEMBERS / ASKED) + 1;
+        let request = pb::FindRecipientsRequest { parent: format!("tenants/{TENANT}"), email: canary::email(person) };
+        let begun = Instant::now();
+        let found = client.audit.find_recipients(request).await.unwrap().into_inner().recipients;
+        took.push(begun.elapsed());
+        assert_eq!(found.len(), 1, "person {person}");
+    }
+    took.sort_unstable();
+    let at = |percent: usize| took[took.len() * percent / 100 - 1].as_secs_f64() * 1_000.0;
+    println!(
+        "FindRecipients: half within {:.1} ms, 95 % within {:.1} ms, 99 % within {:.1} ms",
+        at(50),
+        at(95),
+        at(99)
+    );
+    assert!(at(95) <= 50.0, "{:.1} ms", at(95));
 }
 
 /// How much faster than real the simulator's minutes pass where they are counted.

@@ -3,11 +3,14 @@
 
 mod access;
 mod api;
+mod attacks;
+mod audit;
 mod canaries;
 mod codec;
 mod contract;
 mod crash;
 mod edge;
+mod erasure;
 mod faults;
 mod guards;
 mod keys;
@@ -15,6 +18,8 @@ mod lanes;
 mod long;
 mod matrix;
 mod raw;
+mod record;
+mod restored;
 mod rules;
 mod runs;
 mod tokens;

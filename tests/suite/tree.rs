@@ -62,6 +62,11 @@ fn crates_look_in_one_direction() {
         !domain.iter().any(|name| name.starts_with("ferry") || name == "tokio"),
         "the domain is free of I/O: {domain:?}"
     );
+    let ledger = &tree["ferry-ledger"];
+    assert!(
+        !ledger.iter().any(|name| name.starts_with("ferry") || name == "tokio"),
+        "whoever verifies a log needs neither the service nor I/O: {ledger:?}"
+    );
     for (package, dependencies) in &tree {
         let is_test = ["ferry-bench", "ferry-tests"].contains(&package.as_str());
         assert!(is_test || !dependencies.contains("ferry-testkit"), "{package} may know ferry-testkit in tests alone");

@@ -158,6 +158,14 @@ pub(crate) fn search_folder(folder: &Path, except: &[&str], findings: &mut Vec<S
     }
 }
 
+/// Where below a folder the key of a stage's account shows, in any form.
+#[must_use]
+pub fn keys_in(folder: &Path) -> Vec<String> {
+    let mut findings = Vec::new();
+    search_folder(folder, &[], &mut findings);
+    findings.into_iter().filter(|found| found.starts_with("Key ")).collect()
+}
+
 /// Searches what everybody on the machine can read of a process.
 pub(crate) fn search_process(id: u32, findings: &mut Vec<String>) {
     for name in ["cmdline", "environ"] {

@@ -145,6 +145,25 @@ impl Stage {
         self.listens().await;
     }
 
+    /// Starts the service, which must refuse to start. Returns the end of its log.
+    pub async fn start_refused(&mut self) -> String {
+        self.spawn();
+        assert!(!self.listens().await, "it starts");
+        drop(self.service.take());
+        end_of(&self.log())
+    }
+
+    /// Runs another command of the binary on the stage's folders. Returns what it printed; it must succeed.
+    #[must_use]
+    pub fn command(&self, words: &[&str]) -> String {
+        let (data, keys) = (self.path("data"), self.path("keys"));
+        let mut command = std::process::Command::new(crate::binary("ferry"));
+        command.args(words).arg("--data-dir").arg(data).arg("--keys-dir").arg(keys);
+        let done = command.output().unwrap();
+        assert!(done.status.success(), "{words:?}: {}", String::from_utf8_lossy(&done.stderr));
+        String::from_utf8(done.stdout).unwrap()
+    }
+
     /// Waits until the service has killed itself.
     pub async fn died(&mut self) {
         let service = std::sync::Mutex::new(self.service.take().unwrap());
@@ -170,7 +189,9 @@ impl Stage {
             ["--jwks".to_owned(), self.jwks.clone()],
             ["--development-time-scale".to_owned(), self.options.time_scale.to_string()],
         ];
-        let arguments = [&arguments.concat()[..], &destinations.collect::<Vec<_>>(), &self.args].concat();
+        // So that tests need not wait for a checkpoint.
+        let interval = ["--checkpoint-interval=1".to_owned()];
+        let arguments = [&arguments.concat()[..], &interval, &destinations.collect::<Vec<_>>(), &self.args].concat();
         self.service = Some(Process::start_in("ferry", &arguments, &self.environment, &self.log()));
     }
 

@@ -8,8 +8,10 @@ mod export_user;
 mod kv_server;
 mod probes;
 mod references;
+mod removals;
 mod rows;
 mod rows_secret;
+mod shredded;
 mod tenants;
 mod tenants_removed;
 

@@ -22,17 +22,23 @@
 //! | K18 | the last batch settled, the run open | `work-done` |
 //! | | its refused rows written; its end committed | `refused-written`, `run-ended` |
 //! | | the export's next state written, not adopted | `state-folded` |
+//! | K19 | the run ended, no checkpoint signed | `run-ended`, `checkpoint-begun` |
+//! | K20 | a checkpoint not copied, or half of it | `checkpoint-committed`, `checkpoint-half-copied` |
+//! | K21 | a connection tombstoned, its keys there | `connection-tombstoned` |
+//! | K22 | its keys destroyed, nobody told | `connection-keys-destroyed`, `connection-removal-recorded` |
 //! | K23 | in a rotation of keys | `tests/suite/keys.rs` |
 //! | K25 | a second time, while it drains | from outside |
 //! | K26 | in the recovery itself, five times running | `batches-read`, `batch-recovered` |
 //! | | a batch split, its child not begun | `batch-split` |
 //!
-//! K19 to K22 and K24 come with the audit log and with PostgreSQL.
+//! K24 comes with PostgreSQL.
 
 mod outside;
 mod points;
 mod random;
+mod removal;
 mod second;
+mod signed;
 mod wire;
 
 use ferry_proto::v1 as pb;

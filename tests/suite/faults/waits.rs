@@ -6,15 +6,19 @@ use ferry_sim::{Endpoint, FaultKind, FaultRule, RetryAfter, read_history};
 use ferry_testkit::canary::people;
 use ferry_testkit::judge::Judge;
 use ferry_testkit::{Stage, StageOptions, TENANT, canary};
+use tokio::sync::Semaphore;
 
 const PEOPLE: usize = 2_500;
 /// A request that was on its way when the wait was announced cannot know of it; real milliseconds.
 const ON_ITS_WAY_MS: u64 = 1_000;
 /// At most so many are: four imports and four questions.
 const ON_THEIR_WAY: usize = 8;
+/// More services at once would keep each other busy for longer than a request may be on its way.
+static TURNS: Semaphore = Semaphore::const_new(4);
 
 /// Nothing may come for so many seconds of the destination's time after a request was told to wait.
 async fn obeyed(scale: f64, seconds: f64, endpoint: Endpoint, kind: FaultKind) {
+    let _turn = TURNS.acquire().await.unwrap();
     let name = format!("{kind:?} on {endpoint:?}");
     let stage = Stage::with(StageOptions { time_scale: scale }).await;
     let run = start(&stage, &people(PEOPLE)).await;

@@ -10,7 +10,7 @@ use ferry_testkit::{Client, Stage, TENANT, adds_up, eventually};
 use prost_types::FieldMask;
 use tonic::Code;
 
-async fn another_administrator(stage: &Stage) -> Client {
+pub(crate) async fn another_administrator(stage: &Stage) -> Client {
     let tenants = serde_json::json!({ TENANT: "administrator" });
     Client::connect(stage.addr(), &stage.sign("another", &[("tenants", tenants)])).await
 }
@@ -36,7 +36,7 @@ async fn deserted() -> (Stage, pb::Export) {
 }
 
 /// A run that would mark them as having left.
-async fn held() -> (Stage, pb::Run) {
+pub(crate) async fn held() -> (Stage, pb::Run) {
     let (stage, export) = deserted().await;
     let run = stage.run(&export.name).await;
     let held = reaches(&stage, &run.name, State::AwaitingApproval).await;

@@ -1,6 +1,6 @@
 //! Leave policies and their guard, approvals, and plans that are carried out while they stand.
 
-mod held;
+pub(crate) mod held;
 mod plans;
 mod policies;
 

@@ -210,7 +210,7 @@ fn audit(method: &str, ask: &Ask) -> Option<Vec<u8>> {
     let email = "nobody.at.all@example.com".to_owned();
     Some(match method {
         "ListAuditEntries" => pb::ListAuditEntriesRequest { parent, ..Default::default() }.encode_to_vec(),
-        "ExportAuditLog" => pb::ExportAuditLogRequest { parent, after_number: 0 }.encode_to_vec(),
+        "ExportAuditLog" => pb::ExportAuditLogRequest { parent, ..Default::default() }.encode_to_vec(),
         "FindRecipients" => pb::FindRecipientsRequest { parent, email }.encode_to_vec(),
         "ErasePerson" => pb::ErasePersonRequest { parent, email, ..Default::default() }.encode_to_vec(),
         "GetCheckpoint" => pb::GetCheckpointRequest { parent }.encode_to_vec(),

@@ -18,6 +18,7 @@ mod world;
 use cells::{Cell, Claim, Relation, Sharing};
 use ferry_testkit::{Stage, TENANT};
 use rules::{Outcome, Role};
+use sea_orm::{ConnectionTrait, Database, DatabaseBackend, Statement};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
@@ -32,7 +33,14 @@ struct Seen {
     answer: Answer,
 }
 
-static SEEN: OnceCell<Vec<Seen>> = OnceCell::const_new();
+/// What came of all of them.
+struct Walk {
+    seen: Vec<Seen>,
+    /// Entries CALL_DENIED that were written meanwhile, by reason.
+    denials: BTreeMap<String, i64>,
+}
+
+static SEEN: OnceCell<Walk> = OnceCell::const_new();
 
 /// Calls that are on their way at once.
 const WORKERS: usize = 12;
@@ -41,10 +49,10 @@ const BYGONE: &str = "bygone";
 
 /// Asks every cell, once for all tests of this file.
 async fn seen() -> &'static [Seen] {
-    SEEN.get_or_init(ask_all).await
+    &SEEN.get_or_init(ask_all).await.seen
 }
 
-async fn ask_all() -> Vec<Seen> {
+async fn ask_all() -> Walk {
     let stage = Stage::new().await;
     let mut places = Vec::new();
     for sharing in cells::SHARING {
@@ -52,6 +60,7 @@ async fn ask_all() -> Vec<Seen> {
     }
     let cells = cells::cells();
     world::remove_tenant(&stage, BYGONE).await;
+    let before = denials(&stage).await;
     let begun = Instant::now();
     let shared = Arc::new((places, tokens(&stage, &cells), cells));
     let mut workers = tokio::task::JoinSet::new();
@@ -73,7 +82,23 @@ async fn ask_all() -> Vec<Seen> {
     {
         println!("matrix: {} cells of {} RPCs in {:?}", seen.len(), ask::rpcs().len(), begun.elapsed());
     }
-    seen
+    let denials = denials(&stage).await.into_iter().map(|(reason, count)| {
+        let earlier = before.get(&reason).copied().unwrap_or(0);
+        (reason, count - earlier)
+    });
+    Walk { seen, denials: denials.collect() }
+}
+
+/// Entries of refused calls in all chains, by reason: each has one place in one chain.
+async fn denials(stage: &Stage) -> BTreeMap<String, i64> {
+    let path = stage.path("data/ferry.db").display().to_string();
+    let database = Database::connect(format!("sqlite://{path}?mode=ro")).await.unwrap();
+    let query = "SELECT CASE WHEN instr(body, CAST('OWN_RUN' AS BLOB)) > 0 THEN 'OWN_RUN' ELSE 'ROLE_TOO_LOW' END, \
+                 count(*) FROM audit_entries WHERE kind = 'CALL_DENIED' GROUP BY 1";
+    let rows = database.query_all_raw(Statement::from_string(DatabaseBackend::Sqlite, query)).await.unwrap();
+    let counts = rows.iter().map(|row| (row.try_get_by_index(0).unwrap(), row.try_get_by_index(1).unwrap())).collect();
+    database.close().await.unwrap();
+    counts
 }
 
 /// A token for each claim and each tenant that it may be about.
@@ -150,6 +175,18 @@ async fn p1_every_rpc_for_every_role_tenant_sharing_and_owner() {
     }
     wrong.sort();
     assert!(wrong.is_empty(), "{} cells are wrong:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[tokio::test]
+async fn l3_each_refusal_of_the_walk_is_one_entry() {
+    seen().await;
+    let Walk { seen, denials } = SEEN.get().unwrap();
+    let mut expected = BTreeMap::new();
+    for Seen { answer, .. } in seen.iter().filter(|seen| seen.answer.code == Code::PermissionDenied) {
+        *expected.entry(wire::reason(answer)).or_insert(0) += 1;
+    }
+    assert!(expected["OWN_RUN"] > 0 && expected["ROLE_TOO_LOW"] > 1_000, "{expected:?}");
+    assert_eq!(*denials, expected);
 }
 
 #[tokio::test]

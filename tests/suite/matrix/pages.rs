@@ -1,6 +1,6 @@
 //! A page token belongs to its list, and grants nothing.
 
-use super::wire::{Answer, Wire};
+use super::wire::{Answer, Wire, reason};
 use super::world;
 use ferry_proto::v1 as pb;
 use ferry_proto::v1::connection::Access;
@@ -96,11 +96,6 @@ async fn newest_run(stage: &Stage, tenant: &str) -> String {
     let mut client = world::administrator(stage, world::SOMEBODY, tenant).await;
     let request = pb::ListRunsRequest { parent: format!("tenants/{tenant}/exports/-"), ..Default::default() };
     client.runs.list_runs(request).await.unwrap().into_inner().runs.remove(0).name
-}
-
-fn reason(answer: &Answer) -> String {
-    let details = tonic::Status::with_details(answer.code, "", answer.details.clone().into());
-    details.get_details_error_info().map(|info| info.reason).unwrap_or_default()
 }
 
 fn assert_refused(answer: &Answer, what: &str) {

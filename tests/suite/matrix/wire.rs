@@ -70,6 +70,12 @@ impl Wire {
     }
 }
 
+/// The reason of a refusal.
+pub(super) fn reason(answer: &Answer) -> String {
+    let details = Status::with_details(answer.code, "", answer.details.clone().into());
+    details.get_details_error_info().map(|info| info.reason).unwrap_or_default()
+}
+
 fn refusal(status: &Status) -> Answer {
     Answer {
         code: status.code(),

@@ -6,6 +6,7 @@ mod leavers;
 mod paused;
 mod plans;
 mod refused;
+mod taking_off;
 
 use ferry_proto::v1 as pb;
 use ferry_proto::v1::run::State;

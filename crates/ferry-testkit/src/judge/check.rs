@@ -111,7 +111,10 @@ impl Case<'_> {
             for (number, request) in requests[place + 1..].iter().filter(early).enumerate() {
                 if number >= ON_THEIR_WAY || request.at_ms > told + ON_ITS_WAY_MS {
                     let (line, asked) = (request.seq, announced.seq);
-                    findings.push(format!("limits: line {line} of the journal came before the wait of line {asked}"));
+                    let after = request.at_ms.saturating_sub(told);
+                    findings.push(format!(
+                        "limits: line {line} of the journal came {after} ms after line {asked}, which said to wait {wait} ms"
+                    ));
                 }
             }
         }

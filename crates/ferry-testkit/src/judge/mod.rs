@@ -8,15 +8,21 @@
 //! bounded resend   nobody was delivered more often than lost answers and kills allow
 //! exact record     confirmed is taken; refused and not sent is not; an answer that was lost is unknown
 //! record first     no import without an intent; the same batch always makes the same bytes
+//! chain            what left is in the run's chain once, with its outcome; the chain is whole and its anchors agree
 //! limits           no window exceeded, no request before a wait has passed
 //! quiet            one more restart after the end: no request and no changed row
 //! ```
 
 mod case;
+mod chain;
 mod check;
 mod record;
+mod witness;
 
-pub use record::{Open, attempts_on_record, number_on_record, open_attempts};
+pub use chain::whole_chains;
+pub use record::{Open, attempts_on_record, change_database, held_database, number_on_record, open_attempts};
+
+pub use witness::{Witness, copied_notes, covered, log_keys};
 
 use crate::Stage;
 use case::Case;
@@ -78,6 +84,7 @@ impl<'a> Judge<'a> {
         case.no_loss(&mut findings);
         case.exact_record(&mut findings);
         case.record_first(&mut findings);
+        case.chain(&mut findings);
         case.waits(&mut findings);
         if windows > 0 {
             findings.push(format!("limits: {windows} requests were over a limit"));
@@ -93,6 +100,8 @@ impl<'a> Judge<'a> {
 /// Starts the service once more, when every run has ended: nothing may be sent, and no row may change.
 pub async fn quiet(stage: &mut Stage) {
     let requests = |stage: &Stage| stage.sim.report().requests.values().sum::<u64>();
+    // The next checkpoint, and the fold of what ended runs sent, are all that a service does by itself.
+    covered(stage).await;
     let (before, asked) = (record::all_rows(stage).await, requests(stage));
     stage.kill();
     stage.start().await;

@@ -1,5 +1,6 @@
 //! What Ferry says of a run: its rows, straight from the database file, and the rows that it streams as turned down.
 
+use super::chain::Chain;
 use crate::Stage;
 use ferry_proto::v1 as pb;
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseBackend, DatabaseConnection, QueryResult, Statement};
@@ -41,6 +42,8 @@ pub(super) struct Record {
     pub(super) refused: Vec<(String, bool)>,
     /// Rows that Ferry turned down.
     pub(super) rejected: u64,
+    /// The run's own chain of entries.
+    pub(super) chain: Chain,
 }
 
 /// The outcome of each attempt on record, none for one that is open.
@@ -101,6 +104,7 @@ impl Record {
         let planned = plan.first().map_or(0, |row| row.try_get("", "planned").unwrap());
         let ids = all(&database, "SELECT id FROM attempts").await;
         let (refused, rejected) = turned_down(stage, name).await;
+        let chain = Chain::read(&database, name, &run.uid).await;
         Self {
             run,
             batches: batches.iter().map(|row| (number(row, "seq"), batch(row, planned))).collect(),
@@ -108,22 +112,40 @@ impl Record {
             all_attempts: ids.iter().filter_map(|row| text(row, "id")).collect(),
             refused,
             rejected,
+            chain,
         }
     }
 }
 
-async fn open(stage: &Stage) -> DatabaseConnection {
+/// Changes Ferry's database behind its back.
+pub async fn change_database(stage: &Stage, statement: &str) {
+    connect(stage, "rw").await.execute_unprepared(statement).await.unwrap();
+}
+
+/// Keeps Ferry from writing for a while.
+pub async fn held_database(stage: &Stage, time: std::time::Duration) {
+    let database = connect(stage, "rw").await;
+    database.execute_unprepared("BEGIN IMMEDIATE").await.unwrap();
+    tokio::time::sleep(time).await;
+    database.execute_unprepared("ROLLBACK").await.unwrap();
+}
+
+pub(super) async fn open(stage: &Stage) -> DatabaseConnection {
+    connect(stage, "ro").await
+}
+
+async fn connect(stage: &Stage, mode: &str) -> DatabaseConnection {
     let path = stage.path("data").join("ferry.db");
-    let mut options = ConnectOptions::new(format!("sqlite://{}?mode=ro", path.display()));
+    let mut options = ConnectOptions::new(format!("sqlite://{}?mode={mode}", path.display()));
     options.max_connections(1).sqlx_logging(false);
     Database::connect(options).await.unwrap()
 }
 
-async fn all(database: &DatabaseConnection, statement: &str) -> Vec<QueryResult> {
+pub(super) async fn all(database: &DatabaseConnection, statement: &str) -> Vec<QueryResult> {
     database.query_all_raw(Statement::from_string(DatabaseBackend::Sqlite, statement)).await.unwrap()
 }
 
-async fn of_run(database: &DatabaseConnection, statement: &str, run: &str) -> Vec<QueryResult> {
+pub(super) async fn of_run(database: &DatabaseConnection, statement: &str, run: &str) -> Vec<QueryResult> {
     let statement = Statement::from_sql_and_values(DatabaseBackend::Sqlite, statement, [run.into()]);
     database.query_all_raw(statement).await.unwrap()
 }
@@ -133,6 +155,10 @@ fn text(row: &QueryResult, column: &str) -> Option<String> {
 }
 
 fn number(row: &QueryResult, column: &str) -> u32 {
+    row.try_get::<i64>("", column).unwrap().try_into().unwrap()
+}
+
+pub(super) fn number_of(row: &QueryResult, column: &str) -> u64 {
     row.try_get::<i64>("", column).unwrap().try_into().unwrap()
 }
 
