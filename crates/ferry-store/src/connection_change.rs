@@ -150,15 +150,13 @@ fn told(fields: &str, found: &connection::Model, row: &connection::Model) -> Res
 impl ConnectionChange {
     /// The fields that it names, for the record.
     fn fields(&self) -> String {
-        let named = [
+        facts::named(&[
             ("display_name", self.display_name.is_some()),
             ("access", self.access.is_some()),
             ("consent", self.consent.is_some()),
             ("host", self.host.is_some()),
             ("secret", self.secret.is_some()),
-        ];
-        let named: Vec<_> = named.into_iter().filter(|(_, named)| *named).map(|(field, _)| field).collect();
-        named.join(",")
+        ])
     }
 
     fn applied(self, found: &connection::Model, now: Timestamp) -> Result<connection::ActiveModel> {

@@ -363,7 +363,7 @@ async fn update(
 impl ExportChange {
     /// The fields that it names, for the record.
     fn fields(&self) -> String {
-        let named = [
+        facts::named(&[
             ("display_name", self.display_name.is_some()),
             ("segments", self.segments.is_some()),
             ("settings", self.settings.is_some()),
@@ -371,9 +371,7 @@ impl ExportChange {
             ("leave_policy", self.leave_policy.is_some()),
             ("removal_guard", self.removal_guard.is_some()),
             ("schedule", self.schedule.is_some()),
-        ];
-        let named: Vec<_> = named.into_iter().filter(|(_, named)| *named).map(|(field, _)| field).collect();
-        named.join(",")
+        ])
     }
 }
 

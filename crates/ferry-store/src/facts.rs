@@ -98,6 +98,11 @@ pub(crate) fn ended(row: &run::Model) -> Result<Fact> {
     })
 }
 
+/// The fields that a change names.
+pub(crate) fn named(fields: &[(&str, bool)]) -> String {
+    fields.iter().filter(|(_, named)| *named).map(|(field, _)| *field).collect::<Vec<_>>().join(",")
+}
+
 /// How long the run's own chain is, and its head.
 pub(crate) fn anchor(fact: Fact, row: &run::Model) -> Fact {
     let head = row.entries_head.as_deref().unwrap_or(&GENESIS);

@@ -189,20 +189,16 @@ fn plan_holds(plan: &Path, index: &Path, digest: Option<[u8; 32]>, identity: &[u
 
 /// The ids of the runs whose folders are there.
 pub(super) async fn run_folders(data_dir: &Path, tenant: &TenantId) -> Result<Vec<String>> {
-    let folder = tenant_folder(data_dir, tenant.as_str());
-    let names = move || {
-        let mut names = Vec::new();
-        let found = match std::fs::read_dir(&folder) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(names),
-            found => found?,
-        };
-        for entry in found {
-            let name = entry?.file_name().to_string_lossy().into_owned();
-            if !NO_RUNS.contains(&name.as_str()) {
-                names.push(name);
-            }
-        }
-        Ok(names)
+    let mut names = names_in(tenant_folder(data_dir, tenant.as_str())).await?;
+    names.retain(|name| !NO_RUNS.contains(&name.as_str()));
+    Ok(names)
+}
+
+/// What is in a folder; nothing, if it is not there.
+pub(super) async fn names_in(folder: PathBuf) -> Result<Vec<String>> {
+    let names = move || match std::fs::read_dir(&folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        found => found?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect(),
     };
     blocking(names).await?.map_err(io)
 }

@@ -1,7 +1,7 @@
 //! Sealed files do not stay: those of a run go 30 days after its end, those of a run that nobody knows after a day. The
 //! state of an export stays; it is what the export knows.
 
-use super::erasure_files::{io, remove_run, run_folders};
+use super::erasure_files::{io, names_in, remove_run, run_folders};
 use crate::Control;
 use crate::segment::blocking;
 use ferry_domain::{Result, RunId, TenantId, Timestamp};
@@ -60,17 +60,6 @@ fn untouched(data_dir: &Path, tenant: &TenantId, runs: Vec<String>) -> Vec<Strin
 }
 
 async fn tenants(data_dir: &Path) -> Result<Vec<TenantId>> {
-    let folder = data_dir.join("runs");
-    let read = move || {
-        let mut tenants = Vec::new();
-        let found = match std::fs::read_dir(&folder) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(tenants),
-            found => found?,
-        };
-        for entry in found {
-            tenants.extend(TenantId::parse(&entry?.file_name().to_string_lossy()));
-        }
-        Ok(tenants)
-    };
-    blocking(read).await?.map_err(io)
+    let names = names_in(data_dir.join("runs")).await?;
+    Ok(names.iter().filter_map(|name| TenantId::parse(name).ok()).collect())
 }

@@ -5,11 +5,10 @@
 //! entries the checkpoint covers and proves it, so whoever kept that needs to believe the file in nothing.
 
 use super::report::{Bad, Place, Report, Restored};
-use super::seals::{Seals, hashes};
+use super::seals::{Seals, hashes, holds};
 use crate::Hash;
 use crate::checkpoint::{Checkpoint, VerifierKey, open};
 use crate::file::{Line, LogLine, Objects, Read, parse};
-use crate::merkle::{Leaf, pseudonym, verify_inclusion};
 use std::collections::HashMap;
 
 /// A checkpoint that somebody kept.
@@ -122,8 +121,7 @@ fn covered(covers: &Covers, kept: &Checkpoint, seen: &Seen<'_>) -> Result<(), St
     let Some(head) = seen.own.get(number).copied().flatten() else {
         return Err(format!("cut: it covers the entries up to {number}, and the file ends with {}", seen.number));
     };
-    let leaf = Leaf { pseudonym: pseudonym(&seen.log.tenant.0, &seen.log.tenant_uid.0), number: *number, head };
-    if !verify_inclusion(&leaf.hash(), *leaf_index, kept.size, proof, &kept.root) {
+    if !holds(kept, seen.log, (*number, head), (*leaf_index, proof)) {
         return Err(format!(
             "the entries up to {number} are not those that it covers: one was altered, put in or left out"
         ));

@@ -151,8 +151,7 @@ impl Seals {
             );
             return Err(Bad::entry(name, own.number + 1, what));
         };
-        let leaf = Leaf { pseudonym: pseudonym(&log.tenant.0, &log.tenant_uid.0), number, head };
-        if !verify_inclusion(&leaf.hash(), line.leaf_index.0, checkpoint.size, &proof, &checkpoint.root) {
+        if !holds(checkpoint, log, (number, head), (line.leaf_index.0, &proof)) {
             if number == covered {
                 return bad("its tree is not proved to hold the end of the tenant's chain".to_owned());
             }
@@ -179,6 +178,17 @@ impl Seals {
         };
         Err(Bad::at(Place::Checkpoint(1), what))
     }
+}
+
+/// Whether a checkpoint's tree is proved to hold the leaf of the tenant's chain up to this entry.
+pub(super) fn holds(
+    checkpoint: &Checkpoint,
+    log: &LogLine<'_>,
+    (number, head): (u64, Hash),
+    (leaf_index, proof): (u64, &[Hash]),
+) -> bool {
+    let leaf = Leaf { pseudonym: pseudonym(&log.tenant.0, &log.tenant_uid.0), number, head };
+    verify_inclusion(&leaf.hash(), leaf_index, checkpoint.size, proof, &checkpoint.root)
 }
 
 /// The hashes of a proof, if that is what the texts are.
