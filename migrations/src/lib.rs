@@ -5,6 +5,7 @@ mod m20261125_000001_access;
 mod m20261125_000002_state;
 mod m20261128_000001_audit;
 mod m20261128_000003_recipients;
+mod m20261130_000001_watch;
 
 use sea_orm_migration::prelude::*;
 
@@ -22,6 +23,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261125_000002_state::Migration),
             Box::new(m20261128_000001_audit::Migration),
             Box::new(m20261128_000003_recipients::Migration),
+            Box::new(m20261130_000001_watch::Migration),
         ]
     }
 }

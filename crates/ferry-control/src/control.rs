@@ -3,6 +3,7 @@
 use crate::audit::pins::Pins;
 use crate::probe::Probes;
 use crate::segment::blocking;
+use crate::watch::Hub;
 use ferry_destinations::activecampaign::CallError;
 use ferry_domain::{Error, Reason, Result, Timestamp};
 use ferry_egress::Egress;
@@ -40,13 +41,14 @@ pub struct ControlParts {
 pub struct Control {
     pub(crate) parts: Arc<ControlParts>,
     pub(crate) probes: Probes,
+    pub(crate) hub: Hub,
 }
 
 impl Control {
     /// Takes the parts.
     #[must_use]
     pub fn new(parts: ControlParts) -> Self {
-        Self { parts: Arc::new(parts), probes: Probes::default() }
+        Self { parts: Arc::new(parts), probes: Probes::default(), hub: Hub::default() }
     }
 
     pub(crate) fn store(&self) -> &Store {
@@ -78,7 +80,9 @@ impl Control {
         &self,
         work: impl Future<Output = Result<T>> + Send + 'static,
     ) -> Result<T> {
-        tokio::spawn(work).await.map_err(|error| Error::internal("a change ended badly", error))?
+        tokio::spawn(ferry_telemetry::inherited(work))
+            .await
+            .map_err(|error| Error::internal("a change ended badly", error))?
     }
 
     pub(crate) fn now(&self) -> Timestamp {

@@ -7,6 +7,7 @@ use ferry_domain::authz::{Actor, permit};
 use ferry_domain::{ConnectionName, Error, Result, Timestamp};
 use ferry_lanes::{Class, Lane, Slot};
 use ferry_store::Store;
+use ferry_telemetry::Asks;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -82,7 +83,15 @@ impl Inquiry {
             slot.unused();
             return Err(error);
         }
-        let answer = question.await;
+        let exchange = self.lane.telemetry().request(Asks {
+            destination: self.lane.destination(),
+            class: Class::Other.into(),
+            attempt: 1,
+            batch: None,
+            waited: slot.waited(),
+        });
+        let answer = exchange.around(question).await;
+        drop(exchange);
         if let Err(CallError::RateLimited { retry_after }) = &answer {
             self.lane.asked_to_wait(retry_after.unwrap_or(RATE_LIMIT_WAIT), (self.clock)()).await?;
         }

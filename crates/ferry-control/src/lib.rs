@@ -24,7 +24,9 @@ mod secret;
 pub mod segment;
 pub mod tenant;
 mod unbuilt;
+pub mod watch;
 
 pub use audit::{ExportItem, ExportQuery};
 pub use control::{Control, ControlParts};
 pub use page::PageRequest;
+pub use watch::{LastToken, Watch, WatchEvent, WatchItem, WatchQuery};

@@ -2,9 +2,7 @@
 //! these ever succeeds.
 
 use crate::Control;
-use ferry_domain::authz::action::WatchRuns;
 use ferry_domain::authz::{Action, Actor, ExportTarget, permit};
-use ferry_domain::name::RunParent;
 use ferry_domain::{Error, ExportName, Result, TenantName, limits};
 use std::convert::Infallible;
 
@@ -29,13 +27,6 @@ impl Control {
             permit::<A>(actor, target)?.spend();
         }
         Err(Error::Unimplemented(A::METHOD))
-    }
-
-    /// `WatchRuns`.
-    pub fn watch_runs(&self, actor: &Actor, parent: &str) -> Result<Infallible> {
-        let parent = RunParent::parse(parent).map_err(|error| Error::invalid("parent", error.to_string()))?;
-        permit::<WatchRuns>(actor, parent)?.spend();
-        Err(Error::Unimplemented(WatchRuns::METHOD))
     }
 }
 

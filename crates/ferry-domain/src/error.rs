@@ -176,6 +176,9 @@ pub enum Error {
         /// When to try again.
         retry_after: std::time::Duration,
     },
+    /// A watcher comes back with a token from before the kept log.
+    #[error("the resume token is older than the kept log of a day; begin again without one")]
+    ResumeTokenExpired,
     /// The RPC exists in the API and is not built yet.
     #[error("`{0}` is not implemented yet")]
     Unimplemented(&'static str),

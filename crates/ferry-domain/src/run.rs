@@ -62,7 +62,7 @@ impl RunState {
         }
     }
 
-    /// Whether `next` may follow. The store asks this for every change of state (`ferry-store`, `change_state`).
+    /// Whether `next` may follow. The store asks this for every change of state (`ferry-store`, `run_change::update`).
     #[must_use]
     pub fn may_become(self, next: Self) -> bool {
         match self {

@@ -1,6 +1,7 @@
-//! The generated messages, clients and servers of `ferry.v1`, and its descriptors. Nothing else.
+//! The generated messages, clients and servers of `ferry.v1`, its descriptors, and messages as JSON. Nothing else.
 
 mod hidden;
+pub mod json;
 
 /// The public API.
 #[allow(missing_docs, clippy::all, clippy::too_many_lines, unreachable_pub, rustdoc::all, reason = "generated")]

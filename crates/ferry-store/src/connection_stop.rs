@@ -8,7 +8,7 @@ use crate::facts::{self, Cause};
 use crate::lease::Lease;
 use crate::plan::{self, PlanRecord};
 use crate::run_work::Fenced;
-use crate::{Store, run as runs};
+use crate::{Store, run as runs, run_change};
 use ferry_domain::{Culprit, Reason, Result, Run, RunError, RunId, RunName, RunState, Severity, Timestamp};
 use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::SimpleExpr;
@@ -80,7 +80,7 @@ async fn claim(transaction: &DatabaseTransaction, worker: String) -> Result<Opti
     row.owner = Set(Some(worker));
     row.epoch = Set(found.epoch + 1);
     row.version = Set(found.version + 1);
-    let run = runs::to_domain(run::Entity::update(row).exec(transaction).await.map_err(database)?)?;
+    let run = runs::to_domain(run_change::update_unseen(transaction, &found, row).await?)?;
     let plan = plan::find(transaction, &found.id).await?;
     // No secret is there any more of which the destination could say anything.
     Ok(Some(Orphan { lease: Lease::new(run.name.clone(), found.epoch + 1, 0), run, plan }))
@@ -106,7 +106,7 @@ pub(crate) async fn stop_all(
             let (found, mut row) = (row.clone(), row.into_active_model());
             row.error = Set(Some(to_json(&why())?));
             row.version = Set(found.version + 1);
-            let row = run::Entity::update(row).exec(transaction).await.map_err(database)?;
+            let row = run_change::update(transaction, &found, row, now).await?;
             facts::stopped(cause, &found, &row)?
         } else {
             runs::stop(transaction, row, (cause, Some(why())), now).await?.facts

@@ -8,6 +8,7 @@ use ferry_domain::authz::Act;
 use ferry_domain::error::Inside;
 use ferry_domain::{Error, Result, Timestamp};
 use ferry_migrations::{Migrator, MigratorTrait};
+use ferry_telemetry::Telemetry;
 use futures::future::BoxFuture;
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sea_orm::{
@@ -43,13 +44,18 @@ pub struct Store {
 impl Store {
     /// Opens the database of this process. A second process on the same file is refused.
     pub async fn open(config: &StoreConfig) -> Result<Self> {
+        Self::open_observed(config, Telemetry::default()).await
+    }
+
+    /// The same, with somebody who is told of commits and of ended runs.
+    pub async fn open_observed(config: &StoreConfig, telemetry: Telemetry) -> Result<Self> {
         let lock = lock(&config.path)?;
         let writing = connect(&config.path, 1, false).await?;
         check_version(&writing).await?;
         let readers = connect(&config.path, READERS, true).await?;
         let new_entries = Arc::new(NewEntries::default());
         Ok(Self {
-            writer: Writer::start(writing, &new_entries),
+            writer: Writer::start(writing, &new_entries, telemetry),
             readers,
             changes: Arc::new(watch::Sender::new(0)),
             new_entries,

@@ -2,6 +2,8 @@
 //! half of what it means. All kinds are listed in proto/README.md, "Audit entries".
 
 use crate::audit::Fact;
+use crate::audit_stream;
+use crate::ended_run::EndedRun;
 use crate::entity::{connection, export, run};
 use crate::error::{corrupt, from_json, to_json};
 use crate::plan::PlanRecord;
@@ -83,6 +85,7 @@ pub(crate) fn stopped(cause: Cause, found: &run::Model, row: &run::Model) -> Res
 pub(crate) fn ended(row: &run::Model) -> Result<Fact> {
     let mut fact = anchor(of_run("RUN_ENDED", row)?, row).with("state", &row.state);
     let counts: Counts = from_json("runs", &row.counts)?;
+    audit_stream::run_ended(EndedRun::new(row, runs::read_state(row)?, counts));
     let serde_json::Value::Object(counts) = serde_json::to_value(counts).map_err(|error| corrupt("runs", error))?
     else {
         return Err(corrupt("runs", "the account is no object"));

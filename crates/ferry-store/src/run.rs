@@ -8,7 +8,7 @@ use crate::page::{Cursor, Listed, Page};
 use crate::request::{self, Write};
 use crate::{
     Store, attention, connection as connections, connection_removal, connection_retraction, export as exports,
-    run_hold, standing, tenant as tenants,
+    run_change, run_hold, standing, tenant as tenants,
 };
 use ferry_domain::authz::action::{CancelRun, GetRun, ListRejectedProfiles, ListRuns, PlanExport, RunExport};
 use ferry_domain::authz::{Act, Action, ExportTarget, Permit, Spent};
@@ -236,7 +236,7 @@ async fn create(
     }
     let mut row = new_row(&new, (&export_row, &connection), by, write.now)?;
     row.dry_run = Set(kind == Kind::Plan);
-    run::Entity::insert(row).exec_without_returning(transaction).await.map_err(database)?;
+    let row = run_change::insert(transaction, row, write.now).await?;
     if kind == Kind::Export {
         // Not a change of the export's settings: its version, and so its etag, stays.
         let mut export_row = export_row.into_active_model();
@@ -245,7 +245,6 @@ async fn create(
     }
     let name = RunName { tenant: target.name.tenant, export: target.name.export, run: new.id };
     request::note(transaction, &tenant, method, &write, &name.to_string()).await?;
-    let row = load(transaction, &name).await?;
     let fact = facts::queued(if kind == Kind::Plan { "RUN_PLAN_QUEUED" } else { "RUN_QUEUED" }, &row)?;
     Ok(Changed::one(to_domain(row)?, fact))
 }
@@ -316,7 +315,7 @@ pub(crate) async fn queue_taking_off(
     let new = NewRun { id, trigger, full_resync: false, plan_of: None };
     let row = new_row(&new, of, by, now)?;
     let row = run::ActiveModel { erasure: Set(erasure), list: Set(Some(i64::from(list))), ..row };
-    let row = run::Entity::insert(row).exec_with_returning(transaction).await.map_err(database)?;
+    let row = run_change::insert(transaction, row, now).await?;
     let fact = facts::queued("RUN_QUEUED", &row)?;
     Ok(Told { row, facts: vec![fact] })
 }
@@ -356,7 +355,7 @@ pub(crate) async fn stop(
     };
     let (found, mut row) = (row.clone(), row.into_active_model());
     run_hold::waits_no_longer(&mut row, &found, now);
-    change_state(&mut row, &found, if at_once { RunState::Cancelled } else { RunState::Cancelling })?;
+    change_state(&mut row, if at_once { RunState::Cancelled } else { RunState::Cancelling });
     row.error = Set(why.as_ref().map(to_json).transpose()?);
     row.end_time = Set(at_once.then_some(now.as_millis()));
     row.phase = if at_once { Set(None) } else { row.phase };
@@ -364,7 +363,7 @@ pub(crate) async fn stop(
     if at_once {
         facts::anchored(&mut row, &found);
     }
-    let row = run::Entity::update(row).exec(transaction).await.map_err(database)?;
+    let row = run_change::update(transaction, &found, row, now).await?;
     let facts = facts::stopped(cause, &found, &row)?;
     Ok(Told { row, facts })
 }
@@ -406,15 +405,9 @@ pub(crate) fn read_state(row: &run::Model) -> Result<RunState> {
     RunState::parse(&row.state).ok_or_else(|| corrupt("runs", format!("state `{}`", row.state)))
 }
 
-/// Every change of a run's state goes through here.
-pub(crate) fn change_state(row: &mut run::ActiveModel, found: &run::Model, next: RunState) -> Result<()> {
-    let from = read_state(found)?;
-    if !from.may_become(next) {
-        let what = format!("{} to {}", from.as_str(), next.as_str());
-        return Err(Error::internal("a run cannot change its state like this", what));
-    }
+/// Says what comes next. Whether it may is asked where the row is written ([`run_change::update`]).
+pub(crate) fn change_state(row: &mut run::ActiveModel, next: RunState) {
     row.state = Set(next.as_str().to_owned());
-    Ok(())
 }
 
 pub(crate) fn trigger_of(row: &run::Model) -> Result<Trigger> {

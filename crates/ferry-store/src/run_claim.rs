@@ -7,17 +7,16 @@ use crate::error::{database, to_json};
 use crate::lease::Lease;
 use crate::plan::PlanRecord;
 use crate::standing::NamedPlan;
+use crate::writer::in_savepoint;
 use crate::{
     Store, attention, connection as connections, connection_stop, export as exports, facts, plan, principal, removal,
-    run as runs, run_hold, standing, taking_off,
+    run as runs, run_change, run_hold, standing, taking_off,
 };
 use ferry_domain::authz::may_run;
 use ferry_domain::{Connection, Culprit, Error, Export, Reason, Result, Run, RunError, RunState, Severity, Timestamp};
 use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::{Expr, ExprTrait};
-use sea_orm::{
-    ColumnTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, TransactionTrait,
-};
+use sea_orm::{ColumnTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder};
 
 /// A run with everything it takes to carry it out.
 pub struct Claimed {
@@ -107,13 +106,9 @@ async fn claim(
 ) -> Result<Step> {
     let Some(row) = next(transaction, &passed_over, now).await? else { return Ok(Step::Nothing) };
     let run = row.id.clone();
-    let alone = transaction.begin().await.map_err(database)?;
-    match claim_one(&alone, row, worker, now).await {
-        Ok(step) => alone.commit().await.map_err(database).map(|()| step),
-        Err(error) => {
-            alone.rollback().await.map_err(database)?;
-            Ok(Step::Failed(run, error))
-        }
+    match in_savepoint(transaction, |alone| Box::pin(claim_one(alone, row, worker, now))).await {
+        Ok(step) => Ok(step),
+        Err(error) => Ok(Step::Failed(run, error)),
     }
 }
 
@@ -164,10 +159,10 @@ async fn claim_one(transaction: &DatabaseTransaction, row: run::Model, worker: S
     row.epoch = Set(epoch);
     row.version = Set(found.version + 1);
     if matches!(state, RunState::Queued | RunState::Paused) {
-        run_hold::goes_on(&mut row, &found, now)?;
+        run_hold::goes_on(&mut row, &found, now);
     }
     row.start_time = Set(found.start_time.or(Some(now.as_millis())));
-    let row = run::Entity::update(row).exec(transaction).await.map_err(database)?;
+    let row = run_change::update(transaction, &found, row, now).await?;
     if state == RunState::Paused {
         audit::append(transaction, &Who::ferry(), facts::resumed(&found, &row)?, now).await?;
     }
@@ -263,13 +258,13 @@ async fn end(
 ) -> Result<()> {
     let (found, mut row) = (row.clone(), row.into_active_model());
     run_hold::waits_no_longer(&mut row, &found, now);
-    runs::change_state(&mut row, &found, state)?;
+    runs::change_state(&mut row, state);
     row.error = Set(Some(to_json(&error)?));
     row.end_time = Set(Some(now.as_millis()));
     row.phase = Set(None);
     row.version = Set(found.version + 1);
     facts::anchored(&mut row, &found);
-    let row = run::Entity::update(row).exec(transaction).await.map_err(database)?;
+    let row = run_change::update(transaction, &found, row, now).await?;
     audit::append(transaction, &Who::ferry(), facts::ended(&row)?, now).await?;
     Ok(())
 }

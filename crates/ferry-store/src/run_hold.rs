@@ -9,7 +9,7 @@ use crate::error::{corrupt, database, from_json, to_json};
 use crate::lease::Lease;
 use crate::request::{self, Write};
 use crate::run_work::Fenced;
-use crate::{Store, attention, facts, run as runs, tenant as tenants};
+use crate::{Store, attention, facts, run as runs, run_change, tenant as tenants};
 use ferry_domain::authz::action::ApproveRun;
 use ferry_domain::authz::{Action, HeldRun, Permit, Spent};
 use ferry_domain::{
@@ -107,14 +107,13 @@ async fn give_up(
     row.owner = Set(None);
     row.epoch = Set(found.epoch + 1);
     row.version = Set(found.version + 1);
-    if let Some((pause, now)) = pause {
-        runs::change_state(&mut row, &found, RunState::Paused)?;
-        row.wait_time = Set(Some(now.as_millis()));
-        row.pause_reason = Set(Some(to_json(&pause.reason)?));
-        row.resume_time = Set(pause.resume_time.map(Timestamp::as_millis));
-        row.error = Set(Some(to_json(&pause.error)?));
-    }
-    run::Entity::update(row).exec(transaction).await.map_err(database)
+    let Some((pause, now)) = pause else { return run_change::update_unseen(transaction, &found, row).await };
+    runs::change_state(&mut row, RunState::Paused);
+    row.wait_time = Set(Some(now.as_millis()));
+    row.pause_reason = Set(Some(to_json(&pause.reason)?));
+    row.resume_time = Set(pause.resume_time.map(Timestamp::as_millis));
+    row.error = Set(Some(to_json(&pause.error)?));
+    run_change::update(transaction, &found, row, now).await
 }
 
 /// The runs that wait for somebody to mend this connection go on: it was mended. Nothing is done to their owner, since
@@ -130,18 +129,18 @@ pub(crate) async fn resume(
             continue;
         }
         let mut row = found.clone().into_active_model();
-        goes_on(&mut row, &found, now)?;
+        goes_on(&mut row, &found, now);
         row.version = Set(found.version + 1);
-        let row = run::Entity::update(row).exec(transaction).await.map_err(database)?;
+        let row = run_change::update(transaction, &found, row, now).await?;
         facts.push(facts::resumed(&found, &row)?);
     }
     Ok(facts)
 }
 
 /// What a run waited for is over, or its turn has come.
-pub(crate) fn goes_on(row: &mut run::ActiveModel, found: &run::Model, now: Timestamp) -> Result<()> {
+pub(crate) fn goes_on(row: &mut run::ActiveModel, found: &run::Model, now: Timestamp) {
     waits_no_longer(row, found, now);
-    runs::change_state(row, found, RunState::Processing)
+    runs::change_state(row, RunState::Processing);
 }
 
 /// The end of a wait, whatever comes after it. The time that it took is not the run's own.
@@ -241,10 +240,10 @@ async fn approve(
     let held = held.ok_or_else(|| corrupt("runs", "a held run without a reason"))?;
     let approval = Approval { approved_by: Some(by), approve_time: Some(write.now), ..held };
     let mut row = found.clone().into_active_model();
-    goes_on(&mut row, &found, write.now)?;
+    goes_on(&mut row, &found, write.now);
     row.approval = Set(Some(to_json(&approval)?));
     row.version = Set(found.version + 1);
-    let approved = run::Entity::update(row).exec(transaction).await.map_err(database)?;
+    let approved = run_change::update(transaction, &found, row, write.now).await?;
     request::note(transaction, tenant, ApproveRun::METHOD, &write, &name.to_string()).await?;
     let fact = facts::of_run("RUN_APPROVED", &approved)?.with("started_by", &found.started_by);
     let fact = fact.changing(Some(&found), Some(&approved))?;

@@ -7,7 +7,7 @@ use crate::error::{corrupt, database, from_json, to_json};
 use crate::lease::{Lease, LeaseError};
 use crate::plan::Adoption;
 use crate::state::StateAdvance;
-use crate::{Store, attention, facts, plan, recipients, run as runs, state as states, suppression};
+use crate::{Store, attention, facts, plan, recipients, run as runs, run_change, state as states, suppression};
 use ferry_domain::{Approval, Counts, Error, Phase, Reason, Result, Run, RunError, RunState, Timestamp};
 use futures::future::BoxFuture;
 use sea_orm::ActiveValue::Set;
@@ -51,9 +51,9 @@ impl Store {
     }
 
     /// Notes what the run is doing.
-    pub async fn run_phase(&self, lease: &Lease, phase: Phase, _now: Timestamp) -> Fenced<()> {
+    pub async fn run_phase(&self, lease: &Lease, phase: Phase, now: Timestamp) -> Fenced<()> {
         let word = to_json(&phase)?;
-        self.change_run(lease, move |row, _| {
+        self.change_run(lease, now, move |row, _| {
             row.phase = Set(Some(word));
             Ok(())
         })
@@ -61,9 +61,9 @@ impl Store {
     }
 
     /// Adds something to know that does not stop the run.
-    pub async fn run_warn(&self, lease: &Lease, text: &str, _now: Timestamp) -> Fenced<()> {
+    pub async fn run_warn(&self, lease: &Lease, text: &str, now: Timestamp) -> Fenced<()> {
         let text = text.to_owned();
-        self.change_run(lease, move |row, found| {
+        self.change_run(lease, now, move |row, found| {
             let mut warnings: Vec<String> = from_json("runs", &found.warnings)?;
             if !warnings.contains(&text) {
                 warnings.push(text);
@@ -77,6 +77,7 @@ impl Store {
     async fn change_run(
         &self,
         lease: &Lease,
+        now: Timestamp,
         change: impl FnOnce(&mut run::ActiveModel, &run::Model) -> Result<()> + Send + 'static,
     ) -> Fenced<()> {
         self.under_lease(lease, move |transaction, found| {
@@ -84,7 +85,7 @@ impl Store {
                 let mut row = found.clone().into_active_model();
                 change(&mut row, &found)?;
                 row.version = Set(found.version + 1);
-                run::Entity::update(row).exec(transaction).await.map_err(database)?;
+                run_change::update(transaction, &found, row, now).await?;
                 Ok(())
             })
         })
@@ -120,7 +121,7 @@ impl Store {
                     hold(&mut row, &found, held, now)?;
                 }
                 facts::anchored(&mut row, &found);
-                let row = run::Entity::update(row).exec(transaction).await.map_err(database)?;
+                let row = run_change::update(transaction, &found, row, now).await?;
                 let started = facts::started(&row, &record)?;
                 let waits = runs::read_state(&row)? == RunState::AwaitingApproval;
                 let held = waits.then(|| facts::of_run("RUN_HELD", &row)).transpose()?;
@@ -190,7 +191,7 @@ impl Store {
                     states::advance(transaction, &found, advance, now).await?;
                 }
                 let mut row = found.clone().into_active_model();
-                runs::change_state(&mut row, &found, state)?;
+                runs::change_state(&mut row, state);
                 row.error = Set(error.as_ref().map(to_json).transpose()?);
                 row.counts = Set(to_json(&counts)?);
                 row.end_time = Set(Some(now.as_millis()));
@@ -198,7 +199,7 @@ impl Store {
                 row.owner = Set(None);
                 row.version = Set(found.version + 1);
                 facts::anchored(&mut row, &found);
-                let row = run::Entity::update(row).exec(transaction).await.map_err(database)?;
+                let row = run_change::update(transaction, &found, row, now).await?;
                 let ended = facts::ended(&row)?;
                 Ok(Changed::one(runs::to_domain(row)?, ended))
             })
@@ -229,7 +230,7 @@ fn hold(row: &mut run::ActiveModel, found: &run::Model, held: Vec<String>, now: 
         row.approval = Set(Some(to_json(&approval)?));
     }
     if goes_on {
-        runs::change_state(row, found, RunState::AwaitingApproval)?;
+        runs::change_state(row, RunState::AwaitingApproval);
         row.wait_time = Set(Some(now.as_millis()));
         row.owner = Set(None);
         row.epoch = Set(found.epoch + 1);

@@ -10,6 +10,7 @@ mod policy;
 mod records;
 mod states;
 mod taking_off;
+mod watch;
 
 use super::*;
 use ferry_domain::authz::action::{

@@ -10,13 +10,13 @@ use crate::error::database;
 use crate::new_entries::NewEntries;
 use crate::record::{self, Record, Recorded};
 use ferry_domain::{Error, Result};
+use ferry_telemetry::{Committed, Telemetry};
 use futures::future::BoxFuture;
 use sea_orm::{DatabaseConnection, DatabaseTransaction, SqliteTransactionMode, TransactionOptions, TransactionTrait};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// Jobs that may wait; more of them wait for room.
 const QUEUE: usize = 1_024;
@@ -47,21 +47,27 @@ type Done = Box<dyn FnOnce(std::result::Result<(), &Error>) + Send>;
 #[derive(Clone)]
 pub(crate) struct Writer {
     jobs: mpsc::Sender<Job>,
-    commits: Arc<AtomicU64>,
+    commits: Arc<watch::Sender<u64>>,
 }
 
 impl Writer {
-    pub(crate) fn start(connection: DatabaseConnection, entries: &Arc<NewEntries>) -> Self {
+    pub(crate) fn start(connection: DatabaseConnection, entries: &Arc<NewEntries>, telemetry: Telemetry) -> Self {
         let (jobs, waiting) = mpsc::channel(QUEUE);
-        let commits = Arc::new(AtomicU64::new(0));
-        let writing = audit_stream::copying(write(connection, waiting, Arc::clone(&commits)));
+        let commits = Arc::new(watch::Sender::new(0));
+        let writing = write(connection, waiting, Arc::clone(&commits), telemetry.clone());
+        let writing = audit_stream::copying(telemetry, writing);
         tokio::spawn(Arc::clone(entries).counting(writing));
         Self { jobs, commits }
     }
 
     /// How many transactions were committed.
     pub(crate) fn commits(&self) -> u64 {
-        self.commits.load(Ordering::Relaxed)
+        *self.commits.borrow()
+    }
+
+    /// Wakes after each of them.
+    pub(crate) fn committed(&self) -> watch::Receiver<u64> {
+        self.commits.subscribe()
     }
 
     /// Runs `job` in a savepoint and returns once it is durable, or undone.
@@ -108,7 +114,8 @@ fn told<T: Send + 'static>(result: Result<T>, answer: oneshot::Sender<Result<T>>
     })
 }
 
-async fn in_savepoint<T, F>(transaction: &DatabaseTransaction, job: F) -> Result<T>
+/// A part of a transaction that fails alone: what it wrote is undone, and so is what it would have told a log sink.
+pub(crate) async fn in_savepoint<T, F>(transaction: &DatabaseTransaction, job: F) -> Result<T>
 where
     F: for<'t> FnOnce(&'t DatabaseTransaction) -> BoxFuture<'t, Result<T>> + Send,
 {
@@ -124,15 +131,22 @@ where
     }
 }
 
-async fn write(connection: DatabaseConnection, mut waiting: mpsc::Receiver<Job>, commits: Arc<AtomicU64>) {
+async fn write(
+    connection: DatabaseConnection,
+    mut waiting: mpsc::Receiver<Job>,
+    commits: Arc<watch::Sender<u64>>,
+    telemetry: Telemetry,
+) {
     while let Some(first) = waiting.recv().await {
+        let begun = Instant::now();
         let mut done: Vec<Done> = Vec::with_capacity(GROUP);
         let committed = match group(&connection, first, &mut waiting, &mut done).await {
             Ok(transaction) => transaction.commit().await.map_err(database),
             Err(error) => Err(error),
         };
         ferry_domain::failpoint!("group-committed");
-        commits.fetch_add(1, Ordering::Relaxed);
+        commits.send_modify(|count| *count += 1);
+        telemetry.committed(if committed.is_ok() { Committed::Done } else { Committed::Failed }, begun.elapsed());
         audit_stream::ended(committed.is_ok());
         for tell in done {
             tell(committed.as_ref().map(|_| ()));
@@ -214,10 +228,12 @@ async fn write_in_savepoint(transaction: &DatabaseTransaction, records: Vec<&Rec
     if records.is_empty() {
         return Ok(Vec::new());
     }
+    let mark = audit_stream::mark();
     let savepoint = transaction.begin().await.map_err(database)?;
     match record::write(&savepoint, &records).await {
         Ok(recorded) => savepoint.commit().await.map_err(database).map(|()| recorded),
         Err(error) => {
+            audit_stream::undone(mark);
             savepoint.rollback().await.map_err(database)?;
             Err(error)
         }

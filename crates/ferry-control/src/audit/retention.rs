@@ -1,4 +1,4 @@
-//! The sweep that applies each tenant's retention.
+//! The sweep that applies each tenant's retention, and cuts the log of what became of runs.
 
 use crate::Control;
 use ferry_domain::{Error, Result};
@@ -10,7 +10,7 @@ const EVERY: Duration = Duration::from_secs(3_600);
 const BREATH: Duration = Duration::from_millis(20);
 
 impl Control {
-    /// Applies retention at once, and then each hour. Never returns.
+    /// Applies retention and cuts the log of changes at once, and then each hour. Never returns.
     pub async fn keep_retention(&self) {
         loop {
             // What one sweep could not do the next one does.
@@ -22,6 +22,9 @@ impl Control {
     }
 
     async fn sweep(&self) -> Result<()> {
+        while self.store().run_changes_cut(self.now()).await? {
+            tokio::time::sleep(BREATH).await;
+        }
         for tenant in self.store().tenants_with_retention().await? {
             let mut bodies = 0;
             loop {

@@ -14,7 +14,7 @@ use crate::entity::{
 use crate::error::{corrupt, database, to_json};
 use crate::facts::{self, Cause};
 use crate::new_entries::NewEntries;
-use crate::{export as exports, plan as plans, run as runs, run_hold};
+use crate::{export as exports, plan as plans, run as runs, run_change, run_hold};
 use ferry_domain::{Culprit, Reason, Result, RunError, RunState, Severity, Timestamp, hex};
 use ferry_ledger::checkpoint::Signer;
 use sea_orm::ActiveValue::Set;
@@ -102,6 +102,7 @@ async fn acknowledge(
     let states = distrust(transaction).await?;
     let (runs, ended) = end_planned(transaction, now).await?;
     suppress(transaction, &lost.suppressed).await?;
+    run_change::begin_anew(transaction).await?;
     let tenants = affected(transaction).await?;
     for tenant in &tenants {
         let fact = restored(tenant, &lost, (own.as_ref(), own_newest.as_ref()));
@@ -155,11 +156,11 @@ async fn end_planned(transaction: &DatabaseTransaction, now: Timestamp) -> Resul
         let mut row = found.clone().into_active_model();
         run_hold::waits_no_longer(&mut row, &found, now);
         if runs::read_state(&found)? != RunState::Cancelling {
-            runs::change_state(&mut row, &found, RunState::Cancelling)?;
+            runs::change_state(&mut row, RunState::Cancelling);
         }
         row.error = Set(Some(to_json(&unknown())?));
         row.version = Set(found.version + 1);
-        let row = run::Entity::update(row).exec(transaction).await.map_err(database)?;
+        let row = run_change::update(transaction, &found, row, now).await?;
         if found.state != row.state {
             told.extend(facts::stopped(Cause::DatabaseRestored, &found, &row)?);
         }

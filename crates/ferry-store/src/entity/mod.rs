@@ -26,5 +26,7 @@ pub mod principal;
 pub mod recipients;
 pub mod request_id;
 pub mod run;
+pub mod run_change;
+pub mod run_change_head;
 pub mod suppression;
 pub mod tenant;

@@ -1,8 +1,9 @@
-//! Rows of the table `runs`.
+//! Rows of the table `runs`. The log of changes holds them too, as JSON, for a day: a new column that is not an option
+//! needs `#[serde(default)]`, so that what an older version wrote still reads.
 
 use sea_orm::entity::prelude::*;
 
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, serde::Serialize, serde::Deserialize)]
 #[sea_orm(table_name = "runs")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false, column_type = "Text")]
