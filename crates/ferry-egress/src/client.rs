@@ -95,16 +95,22 @@ impl Client {
     async fn send(&self, request: Request) -> Result<Answer, SendError> {
         let (deadline, most) = (request.deadline, request.most);
         let built = self.build(request).ok_or(SendError::NotSent(Cause::Invalid))?;
-        match tokio::time::timeout(deadline, exchange(&self.http, built, most)).await {
-            Ok(result) => result,
-            Err(_) => Err(SendError::Unknown(Cause::Deadline)),
+        ferry_telemetry::begun();
+        let late = |_| Err(SendError::Unknown(Cause::Deadline));
+        let result = tokio::time::timeout(deadline, exchange(&self.http, built, most)).await.unwrap_or_else(late);
+        match &result {
+            Ok(answer) => ferry_telemetry::answered(answer.status.as_u16()),
+            Err(SendError::NotSent(_)) => ferry_telemetry::not_sent(),
+            Err(SendError::Unknown(_)) => ferry_telemetry::no_answer(),
         }
+        result
     }
 
     fn build(&self, request: Request) -> Option<reqwest::Request> {
         let url = self.url(&request.path_and_query)?;
         let mut built = reqwest::Request::new(request.method.clone(), url);
         *built.headers_mut() = request.headers()?;
+        ferry_telemetry::trace_headers(built.headers_mut());
         *built.body_mut() = request.into_body().map(Into::into);
         Some(built)
     }

@@ -5,6 +5,7 @@ use ferry_egress::Egress;
 use ferry_lanes::{Lanes, TimeScale};
 use ferry_secrets::SecretStores;
 use ferry_store::Store;
+use ferry_telemetry::Telemetry;
 use ferry_vault::Vault;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -31,6 +32,8 @@ pub struct EngineParts {
     pub lanes: Arc<Lanes>,
     /// Names this process in the leases it takes.
     pub worker: String,
+    /// Where runs are told of.
+    pub telemetry: Telemetry,
 }
 
 /// What every run of this process shares.
@@ -46,6 +49,7 @@ pub(crate) struct Context {
     /// Whoever reads segments holds one: reading takes a core and memory, so more at once would only be slower.
     pub(crate) planning: Arc<Semaphore>,
     pub(crate) worker: String,
+    pub(crate) telemetry: Telemetry,
     pub(crate) shutdown: CancellationToken,
     /// A run has ended: what it sent is to be folded into the recipients file of its list.
     pub(crate) ended: Notify,
@@ -54,7 +58,8 @@ pub(crate) struct Context {
 
 impl Context {
     pub(crate) fn new(parts: EngineParts, shutdown: CancellationToken) -> Self {
-        let EngineParts { store, vault, egress, secrets, segments_root, data_dir, clock, lanes, worker } = parts;
+        let EngineParts { store, vault, egress, secrets, segments_root, data_dir, clock, lanes, worker, telemetry } =
+            parts;
         let scale = lanes.scale();
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let planning = Arc::new(Semaphore::new(cores));
@@ -69,6 +74,7 @@ impl Context {
             lanes,
             planning,
             worker,
+            telemetry,
             shutdown,
             ended: Notify::new(),
             clock,

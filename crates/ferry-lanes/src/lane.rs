@@ -13,6 +13,7 @@ use crate::turns::{Party, Turns};
 use crate::window::Opening;
 use ferry_domain::{Result, Timestamp};
 use ferry_store::Store;
+use ferry_telemetry::Telemetry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, oneshot, watch};
@@ -33,6 +34,7 @@ pub(crate) struct Account {
     completion: Mutex<CompletionAge>,
     marker: Arc<Marker>,
     people: Arc<People>,
+    telemetry: Telemetry,
 }
 
 struct State {
@@ -50,11 +52,12 @@ struct State {
 struct Waiter {
     party: Party,
     class: Class,
+    since: Instant,
     ready: oneshot::Sender<Slot>,
 }
 
 enum Decision {
-    Give(oneshot::Sender<Slot>, Grant, Class),
+    Give(Waiter, Grant),
     WaitUntil(Instant),
     WaitForChange,
     End,
@@ -65,6 +68,7 @@ pub struct Slot {
     account: Arc<Account>,
     class: Class,
     grant: Option<Grant>,
+    waited: Duration,
 }
 
 /// What a new account begins with.
@@ -75,6 +79,7 @@ pub(crate) struct Beginning {
     pub(crate) unanswered_imports: usize,
     pub(crate) marker: Arc<Marker>,
     pub(crate) people: Arc<People>,
+    pub(crate) telemetry: Telemetry,
     pub(crate) limiter: Limiter,
 }
 
@@ -83,6 +88,18 @@ impl Lane {
     #[must_use]
     pub fn account(&self) -> &str {
         &self.account.name
+    }
+
+    /// The type of the account's destination.
+    #[must_use]
+    pub fn destination(&self) -> &'static str {
+        crate::DESTINATION
+    }
+
+    /// Where requests of the account are told of.
+    #[must_use]
+    pub fn telemetry(&self) -> &Telemetry {
+        &self.account.telemetry
     }
 
     /// Imports that may be on their way at once.
@@ -105,7 +122,8 @@ impl Lane {
     /// Waits for a slot. Cancel-safe: a slot given to a caller that is gone is given back.
     pub async fn slot(&self, class: Class) -> Option<Slot> {
         let (ready, given) = oneshot::channel();
-        self.account.lock().waiting.push(Waiter { party: self.party, class, ready });
+        let since = Instant::now();
+        self.account.lock().waiting.push(Waiter { party: self.party, class, since, ready });
         self.account.changed.notify_one();
         given.await.ok()
     }
@@ -166,7 +184,7 @@ impl Drop for Lane {
 
 impl Account {
     pub(crate) fn start(beginning: Beginning) -> Arc<Self> {
-        let Beginning { name, store, scale, unanswered_imports, marker, people, limiter } = beginning;
+        let Beginning { name, store, scale, unanswered_imports, marker, people, telemetry, limiter } = beginning;
         let state = State {
             limiter,
             waiting: Vec::new(),
@@ -186,6 +204,7 @@ impl Account {
             completion: Mutex::new(CompletionAge::new()),
             marker,
             people,
+            telemetry,
         });
         tokio::spawn(Arc::clone(&account).dispatch());
         account
@@ -211,6 +230,10 @@ impl Account {
         is_closed
     }
 
+    pub(crate) fn ceiling_use(&self) -> f64 {
+        self.lock().limiter.ceiling_use(Instant::now())
+    }
+
     fn held_for(&self) -> Option<Duration> {
         let now = Instant::now();
         self.lock().limiter.held_until(now).map(|until| until.saturating_duration_since(now))
@@ -225,10 +248,12 @@ impl Account {
         loop {
             let decision = self.lock().decide(Instant::now());
             match decision {
-                Decision::Give(ready, grant, class) => {
-                    let slot = Slot { account: Arc::clone(&self), class, grant: Some(grant) };
-                    if let Err(unwanted) = ready.send(slot) {
-                        unwanted.unused();
+                Decision::Give(Waiter { class, since, ready, .. }, grant) => {
+                    let waited = since.elapsed();
+                    let slot = Slot { account: Arc::clone(&self), class, grant: Some(grant), waited };
+                    match ready.send(slot) {
+                        Ok(()) => self.telemetry.waited(crate::DESTINATION, class.into(), waited),
+                        Err(unwanted) => unwanted.unused(),
                     }
                 }
                 Decision::WaitUntil(instant) => {
@@ -273,7 +298,7 @@ impl State {
         self.turns.served(waiter.party, waiter.class);
         self.users += 1;
         let grant = self.limiter.grant(waiter.class, now);
-        Decision::Give(waiter.ready, grant, waiter.class)
+        Decision::Give(waiter, grant)
     }
 
     fn left(&mut self) {
@@ -293,6 +318,12 @@ impl Slot {
     /// Nothing was sent with it.
     pub fn unused(mut self) {
         self.end(|limiter, grant| limiter.give_back(&grant));
+    }
+
+    /// How long it was waited for.
+    #[must_use]
+    pub fn waited(&self) -> Duration {
+        self.waited
     }
 
     /// Whether the destination has asked to be left alone since the slot was given.

@@ -28,6 +28,8 @@ pub use registry::Lanes;
 
 /// The longest that a request takes, its answer included; whoever sends one keeps to it. Real time, whatever the scale.
 pub const REQUEST_DEADLINE: std::time::Duration = std::time::Duration::from_secs(8);
+/// The type of the destinations that these limits are of.
+pub const DESTINATION: &str = "activecampaign";
 /// Imports that may be on their way to an account at once, where its limits are kept. A crash can repeat at most these.
 pub const UNANSWERED_IMPORTS: usize = 4;
 /// Batches of one run that may wait for their result at once.

@@ -6,6 +6,7 @@
 
 use crate::pace::TimeScale;
 use crate::window::{Opening, Ticket, Window};
+use ferry_telemetry::RequestClass;
 use std::time::{Duration, Instant};
 
 /// What a request counts as.
@@ -19,6 +20,17 @@ pub enum Class {
     Poll,
     /// Anything else.
     Other,
+}
+
+impl From<Class> for RequestClass {
+    fn from(class: Class) -> Self {
+        match class {
+            Class::ImportMany => Self::ImportMany,
+            Class::ImportOne => Self::ImportOne,
+            Class::Poll => Self::Poll,
+            Class::Other => Self::Other,
+        }
+    }
 }
 
 impl Class {
@@ -168,6 +180,11 @@ impl Limiter {
         if let (Some(ticket), Some(window)) = (grant.own, self.own_window(grant.class)) {
             window.give_back(ticket);
         }
+    }
+
+    /// How much of the imports of a minute is used up, from 0 to 1.
+    pub(crate) fn ceiling_use(&self, now: Instant) -> f64 {
+        self.many.part_used(now).max(self.one.part_used(now))
     }
 
     fn own_window(&mut self, class: Class) -> Option<&mut Window> {

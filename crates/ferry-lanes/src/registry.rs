@@ -7,6 +7,7 @@ use crate::pace::{AccountLimits, TimeScale};
 use crate::people::{Marker, People, Recovering};
 use ferry_domain::Timestamp;
 use ferry_store::Store;
+use ferry_telemetry::Telemetry;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -27,6 +28,7 @@ pub struct Lanes {
     marker: Arc<Marker>,
     /// Kept as long as anybody is on the way to an account, or may be.
     people: Mutex<HashMap<String, Weak<People>>>,
+    telemetry: Telemetry,
 }
 
 impl Lanes {
@@ -41,6 +43,7 @@ impl Lanes {
             accounts: tokio::sync::Mutex::default(),
             marker: Arc::default(),
             people: Mutex::default(),
+            telemetry: Telemetry::default(),
         }
     }
 
@@ -48,6 +51,17 @@ impl Lanes {
     #[must_use]
     pub fn limited_by(self, limits: AccountLimits) -> Self {
         Self { limits, ..self }
+    }
+
+    /// Tells of waits and requests.
+    #[must_use]
+    pub fn observed_by(self, telemetry: Telemetry) -> Self {
+        Self { telemetry, ..self }
+    }
+
+    /// How much of its limit the busiest account uses, from 0 to 1.
+    pub async fn ceiling_use(&self) -> f64 {
+        self.accounts.lock().await.values().map(|account| account.ceiling_use()).fold(0.0, f64::max)
     }
 
     /// How the destinations' time relates to ours.
@@ -95,6 +109,7 @@ impl Lanes {
             unanswered_imports: self.limits.unanswered_imports(),
             marker: Arc::clone(&self.marker),
             people: self.people(account),
+            telemetry: self.telemetry.clone(),
             limiter,
         })
     }

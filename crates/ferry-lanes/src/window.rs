@@ -66,6 +66,13 @@ impl Window {
         first.map_or(Opening::AfterAnAnswer, |arrival| Opening::At(arrival + self.span))
     }
 
+    /// How much of the limit is used up, from 0 to 1.
+    pub(crate) fn part_used(&self, now: Instant) -> f64 {
+        let taken = self.places.iter().filter(|place| place.is_taken(self.span, now)).count();
+        // Limits are small numbers.
+        taken as f64 / self.limit.max(1) as f64
+    }
+
     /// Grants a request. The caller has asked [`Window::opening`] and waited.
     pub(crate) fn grant(&mut self, now: Instant) -> Ticket {
         let span = self.span;

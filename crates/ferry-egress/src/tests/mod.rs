@@ -10,3 +10,4 @@ mod operator;
 mod proxy;
 mod send;
 mod support;
+mod traces;

@@ -77,8 +77,10 @@ where
             slot.unused();
             continue;
         }
-        let answer = question().await;
         attempt += 1;
+        let exchange = context.exchange(Class::Other, &slot, attempt, None);
+        let answer = exchange.around(question()).await;
+        drop(exchange);
         let wait = retry::backoff(attempt - 1, retry::random());
         let rate_limited = matches!(answer, Err(CallError::RateLimited { .. })) && attempt < retry::ATTEMPTS;
         if let (true, Err(CallError::RateLimited { retry_after })) = (rate_limited, &answer) {

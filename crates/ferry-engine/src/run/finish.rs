@@ -12,6 +12,7 @@ use ferry_domain::{Connection, Counts, Culprit, Export, Reason, Run, RunError, R
 use ferry_segments::layout::RunFile;
 use ferry_segments::{FoldSpec, Outcomes, Place, PlanError, PlanReader, RejectedRow, RejectedWriter, Stage, fold};
 use ferry_store::{BatchRecord, ExportState, Lease, StateAdvance, TakesOff};
+use ferry_telemetry::RunTrace;
 use std::sync::Arc;
 
 /// What the end of a run needs: no destination, no secret.
@@ -25,6 +26,7 @@ pub(super) struct Ending {
     pub(super) full_resync: bool,
     /// Whom the run takes off; nothing for one that exports.
     pub(super) takes_off: Option<TakesOff>,
+    pub(super) trace: RunTrace,
 }
 
 impl Ending {

@@ -40,8 +40,9 @@ use doubt::KeyDoubt;
 use ferry_destinations::activecampaign::ActiveCampaign;
 use ferry_domain::{Culprit, Export, Reason, Run, RunState, Severity, Timestamp};
 use ferry_egress::HostName;
-use ferry_lanes::{Lane, Recovering};
+use ferry_lanes::{Class, Lane, Recovering, Slot};
 use ferry_store::{Claimed, Lease, LeaseError, NamedPlan, PlanRecord, Store, StoredSecret};
+use ferry_telemetry::{Asks, Exchange, RunTrace, Step};
 use files::RunFiles;
 use finish::Ending;
 use plan::Adopted;
@@ -79,6 +80,18 @@ impl Deref for RunContext {
 }
 
 impl RunContext {
+    /// A request of the run that has its turn.
+    fn exchange(&self, class: Class, slot: &Slot, attempt: u32, batch: Option<u32>) -> Exchange {
+        let (destination, waited) = (self.lane.destination(), slot.waited());
+        self.trace.request(Asks { destination, class: class.into(), attempt, batch, waited })
+    }
+
+    /// So many rows of a batch came on.
+    fn progress(&self, step: Step, rows: i64) {
+        let rows = u64::try_from(rows).unwrap_or(0);
+        self.shared.telemetry.progress(self.lane.destination(), step, rows, self.trace.tenant());
+    }
+
     /// The destination asks to be left alone for `wait` (its own time). A run does not sit a long one out.
     async fn keep_away(&self, wait: Duration) -> Result<(), Stop> {
         let now = self.shared.now();
@@ -89,15 +102,29 @@ impl RunContext {
 
 /// Carries a claimed run to its end, or to the stop of this process.
 pub(crate) async fn carry_out(shared: Arc<Context>, claimed: Claimed, recovering: Option<Recovering>) {
+    let run = claimed.lease.run();
+    let trace = shared.telemetry.run(run.run.as_str(), run.tenant.as_str(), claimed.lease.epoch());
+    let state = trace.around(carry_out_traced(shared, claimed, recovering, &trace)).await;
+    trace.ended(state.map(RunState::as_str));
+}
+
+/// The state that the run has come to; nothing if it is left to another time or owner.
+async fn carry_out_traced(
+    shared: Arc<Context>,
+    claimed: Claimed,
+    recovering: Option<Recovering>,
+    trace: &RunTrace,
+) -> Option<RunState> {
     let name = claimed.lease.run().to_string();
     tracing::info!(run = %name, epoch = claimed.lease.epoch(), "run claimed");
     workflow::begun(&shared, &claimed.lease, &claimed.run, claimed.full_resync);
     ferry_domain::failpoint!("run-claimed");
     let (context, lease) = (Arc::clone(&shared), claimed.lease.clone());
-    let went = go(shared, claimed, recovering).await;
+    let went = go(shared, claimed, recovering, trace.clone()).await;
     if went.as_ref().is_ok_and(|state| state.is_terminal()) {
         context.ended.notify_one();
     }
+    let state = went.as_ref().ok().copied();
     match went {
         Ok(state) if state.is_terminal() => tracing::info!(run = %name, state = state.as_str(), "run ended"),
         Ok(state) => tracing::info!(run = %name, state = state.as_str(), "run waits"),
@@ -108,6 +135,7 @@ pub(crate) async fn carry_out(shared: Arc<Context>, claimed: Claimed, recovering
             give_up(&context.store, &context.shutdown, &lease).await;
         }
     }
+    state
 }
 
 /// Gives a run back after a while, so that it is claimed again: the store, the disk or the keys may be there then.
@@ -124,7 +152,12 @@ async fn give_up(store: &Store, shutdown: &CancellationToken, lease: &Lease) {
     }
 }
 
-async fn go(shared: Arc<Context>, claimed: Claimed, recovering: Option<Recovering>) -> Result<RunState, Stop> {
+async fn go(
+    shared: Arc<Context>,
+    claimed: Claimed,
+    recovering: Option<Recovering>,
+    trace: RunTrace,
+) -> Result<RunState, Stop> {
     let Claimed { lease, run, export, connection, secret, plan, full_resync, plan_of, takes_off } = claimed;
     let export = as_planned(export, plan.as_ref().or(plan_of.as_ref().map(|named| &named.record)));
     let carries_out = run.plan_of.clone();
@@ -137,7 +170,7 @@ async fn go(shared: Arc<Context>, claimed: Claimed, recovering: Option<Recoverin
     // What the old account has queued is not asked of the new one.
     let moved = plan.as_ref().is_some_and(|plan| plan.connection_generation != connection.generation);
     let nothing_to_settle = plan.is_none() || moved;
-    let ending = Ending { shared, lease, run, export, connection, files, full_resync, takes_off };
+    let ending = Ending { shared, lease, run, export, connection, files, full_resync, takes_off, trace };
     let adopted = plan.map(|record| Adopted { record, counts });
     if ending.run.state == RunState::Cancelling && nothing_to_settle {
         return ending.come_to(adopted.as_ref(), Some(Stop::Cancelled)).await;

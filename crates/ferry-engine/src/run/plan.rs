@@ -13,6 +13,7 @@ use ferry_domain::{Counts, Export, ExportSettings, LeavePolicy, Phase, PlanSumma
 use ferry_segments::layout::RunFile;
 use ferry_segments::{PlanReader, PlanSummary, SegmentEntry, write_index};
 use ferry_store::{Adoption, ExportState, NamedPlan, PlanRecord, StateMark, TakesOff};
+use ferry_telemetry::Phase as Part;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -99,7 +100,7 @@ pub(super) async fn make(context: &Arc<RunContext>) -> Result<Option<Adopted>, S
 /// Reads, writes and offers one plan.
 async fn once(context: &Arc<RunContext>, segments: Vec<SegmentEntry>, list: u32) -> Result<Adopting, Stop> {
     let shared = &context.shared;
-    let task = Task::begin(context, "reading");
+    let task = Task::begin(context, Part::Reading);
     // Before anything is read: whoever is suppressed later is not seen, and the adoption knows by the number.
     let suppressed = shared.store.suppressed(&context.lease).await?;
     let suppressions = suppressed.len() as u64;
@@ -199,7 +200,7 @@ async fn adopt(
     held: Vec<String>,
 ) -> Result<Adopting, Stop> {
     let shared = &context.shared;
-    let task = Task::begin(context, "planning");
+    let task = Task::begin(context, Part::Planning);
     let estimated_end = time::estimated_end(context, &record);
     let adoption = Adoption { record: record.clone(), summary, counts, estimated_end, held };
     let adopted = shared.store.plan_adopt(&context.lease, adoption, shared.now()).await?;

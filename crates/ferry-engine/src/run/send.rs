@@ -13,6 +13,7 @@ use ferry_destinations::activecampaign::{ImportOutcome, Refusal, RefusalReason};
 use ferry_domain::Timestamp;
 use ferry_lanes::{Class, REQUEST_DEADLINE, Slot};
 use ferry_store::{AttemptOutcome, BatchAfter, CountsDelta, Intent, IntentRefused, RefusedRow, SendPermit};
+use ferry_telemetry::Step;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -89,8 +90,12 @@ async fn attempt(context: &Arc<RunContext>, prepared: &Prepared, recipients: &Re
     }
     ferry_domain::failpoint!("intent-committed");
     let sent_at = Instant::now();
-    let outcome =
-        context.destination.import(prepared.body.clone(), prepared.rows(), permit.attempt_id(), REQUEST_DEADLINE).await;
+    let job = &prepared.job;
+    let exchange = context.exchange(class, &slot, job.attempts + 1, Some(job.key.seq));
+    let import =
+        context.destination.import(prepared.body.clone(), prepared.rows(), permit.attempt_id(), REQUEST_DEADLINE);
+    let outcome = exchange.around(import).await;
+    drop(exchange);
     ferry_domain::failpoint!("answer-read");
     match &outcome {
         ImportOutcome::CredentialsRefused => context.key_doubt.refused(asked),
@@ -169,6 +174,7 @@ async fn record_outcome(
             let after = BatchAfter::Queued { remote_id: batch_id.clone(), sent_time };
             let delta = prepared.job.counted(CountsDelta { queued: rows, not_sent: -rows, ..none });
             record(context, permit, AttemptOutcome::Queued { remote_id: batch_id.clone() }, after, delta).await?;
+            context.progress(Step::Queued, rows);
             Ok(Sent::Queued { remote_id: batch_id, sent_time, sent_at })
         }
         ImportOutcome::ContactsRefused { refusals } => split(context, prepared, permit, &refusals).await,
@@ -232,7 +238,9 @@ async fn refuse(context: &Arc<RunContext>, prepared: &Prepared, permit: &SendPer
         let refused = all_rows(prepared, account::REQUEST_REFUSED);
         (BatchAfter::Settled { confirmed: 0, refused }, CountsDelta { refused: rows, ..settled })
     };
+    let refused = delta.refused;
     record(context, permit, AttemptOutcome::RequestRefused, after, prepared.job.counted(delta)).await?;
+    context.progress(Step::Refused, refused);
     Ok(Sent::Refused)
 }
 
@@ -264,6 +272,7 @@ async fn split(
         ..CountsDelta::default()
     });
     record(context, permit, AttemptOutcome::ContactsRefused, BatchAfter::Split { refused }, delta).await?;
+    context.progress(Step::Refused, count);
     ferry_domain::failpoint!("batch-split");
     let about_all = batches_settled == 1 && refusals.iter().all(|refusal| refusal.reason == RefusalReason::Other);
     if about_all && let Some(stop) = destination::list_deleted(context).await {

@@ -12,6 +12,7 @@ use ferry_domain::Timestamp;
 use ferry_lanes::{Class, REQUEST_DEADLINE};
 use ferry_segments::{Email, REASON_NOT_GIVEN, identity_digest};
 use ferry_store::{BatchAfter, CountsDelta, RefusedRow};
+use ferry_telemetry::Step;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -79,11 +80,14 @@ async fn ask(context: &Arc<RunContext>, batch: &Unsettled) -> Result<Polled, Sto
         return Ok(Polled::Held);
     }
     let asked_at = Instant::now();
+    let exchange = context.exchange(Class::Poll, &slot, batch.polls + 1, Some(batch.job.key.seq));
+    let question = exchange.around(context.destination.import_status(&batch.remote_id, REQUEST_DEADLINE));
     let status = tokio::select! {
         biased;
         () = context.hang_up.cancelled() => return Err(Stop::Removed),
-        status = context.destination.import_status(&batch.remote_id, REQUEST_DEADLINE) => status,
+        status = question => status,
     };
+    drop(exchange);
     let wait = match &status {
         Err(CallError::RateLimited { retry_after }) => Some(retry_after.unwrap_or(Duration::from_secs(1))),
         _ => None,
@@ -156,6 +160,11 @@ async fn settle(context: &Arc<RunContext>, batch: &Unsettled, failures: &[String
     let store = &context.shared.store;
     let recorded = store.batch_record(&context.lease, batch.job.key.seq, after, delta, now).await;
     recorded.map_err(unrecorded)?;
+    context.progress(Step::Confirmed, confirmed);
+    context.progress(Step::Refused, refused_count);
+    if let Some(sent_at) = batch.sent_at {
+        context.shared.telemetry.settled(context.lane.destination(), sent_at.elapsed());
+    }
     Ok(Polled::Settled)
 }
 

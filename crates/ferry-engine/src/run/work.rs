@@ -19,6 +19,7 @@ use crate::failure::{self, Stop};
 use ferry_domain::{LeavePolicy, Phase, Reason};
 use ferry_lanes::UNSETTLED_BATCHES;
 use ferry_store::TakesOff;
+use ferry_telemetry::{Phase as Part, inherited};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -119,7 +120,7 @@ impl Work {
             probe_at: now,
             refused_requests: 0,
             phase: Phase::Sending,
-            task: Task::begin(&context, "sending"),
+            task: Task::begin(&context, Part::Sending),
             stop: None,
             grace_until: None,
             limit,
@@ -215,10 +216,10 @@ impl Work {
             match self.next_batch().await {
                 Ok(Some(prepared)) => {
                     let (context, recipients) = (Arc::clone(&self.context), self.recipients.clone());
-                    self.sends.spawn(async move {
+                    self.sends.spawn(inherited(async move {
                         let sent = send::send(context, &prepared, &recipients).await;
                         (prepared, sent)
-                    });
+                    }));
                 }
                 Ok(None) => return,
                 Err(stop) => return self.stop_with(stop),
@@ -308,10 +309,10 @@ impl Work {
             };
             let (_, batch) = self.unsettled.swap_remove(oldest);
             let context = Arc::clone(&self.context);
-            self.polls.spawn(async move {
+            self.polls.spawn(inherited(async move {
                 let polled = settle::poll(context, &batch).await;
                 (batch, polled)
-            });
+            }));
         }
     }
 
@@ -436,7 +437,7 @@ impl Work {
         let all_sent = self.nothing_to_send() && self.sends.is_empty();
         if all_sent && self.phase == Phase::Sending {
             self.phase = Phase::Settling;
-            let settling = Task::begin(&self.context, "settling");
+            let settling = Task::begin(&self.context, Part::Settling);
             std::mem::replace(&mut self.task, settling).done();
             let shared = &self.context.shared;
             shared.store.run_phase(&self.context.lease, Phase::Settling, shared.now()).await?;

@@ -1,11 +1,12 @@
-//! What the operational stream is told of a run: its begin, and each of its parts. Its end is told by the store, which
-//! sees every one.
+//! What the operational stream and the trace are told of a run: its begin, and each of its parts. Its end is told to the
+//! stream by the store, which sees every one.
 
 use super::finish::Ending;
 use crate::context::Context;
 use ferry_domain::event::{OPERATIONAL, WorkflowEvent};
 use ferry_domain::{Run, Trigger};
 use ferry_store::Lease;
+use ferry_telemetry::{Phase, PhaseTrace};
 use std::sync::Arc;
 
 /// A run is carried for the first time. A run that is taken up again goes on with what was told of it.
@@ -31,13 +32,15 @@ pub(super) fn begun(shared: &Context, lease: &Lease, run: &Run, full_resync: boo
 pub(super) struct Task {
     shared: Arc<Context>,
     run: String,
-    name: &'static str,
+    phase: Phase,
+    trace: Option<PhaseTrace>,
     done: bool,
 }
 
 impl Task {
-    pub(super) fn begin(ending: &Ending, name: &'static str) -> Self {
-        let task = Self { shared: Arc::clone(&ending.shared), run: ending.run.name.to_string(), name, done: false };
+    pub(super) fn begin(ending: &Ending, phase: Phase) -> Self {
+        let (shared, run) = (Arc::clone(&ending.shared), ending.run.name.to_string());
+        let task = Self { shared, run, phase, trace: Some(ending.trace.phase(phase)), done: false };
         task.tell(None);
         task
     }
@@ -45,10 +48,14 @@ impl Task {
     /// It came to what it was for.
     pub(super) fn done(mut self) {
         self.done = true;
+        if let Some(trace) = self.trace.take() {
+            trace.done();
+        }
     }
 
     fn tell(&self, ended: Option<&str>) {
-        let event = WorkflowEvent { time: self.shared.now(), run: &self.run, task: Some(self.name), ended, more: &[] };
+        let task = Some(self.phase.word());
+        let event = WorkflowEvent { time: self.shared.now(), run: &self.run, task, ended, more: &[] };
         tracing::info!(target: OPERATIONAL, line = event.line());
     }
 }
