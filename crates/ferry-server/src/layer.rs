@@ -1,6 +1,6 @@
 //! What every request passes before its handler. The order is declared here and nowhere else:
 //!
-//! 1. **Request id**, so that each answer carries one, refusals too.
+//! 1. **Request id**, so that each answer carries one, refusals too; and the call's span, so that refusals are counted.
 //! 2. **Deadline**, around all that follows: whoever waits for a key set or a place waits no longer than it allows.
 //! 3. **Token.** Before anything is counted, so that a flood without tokens uses up nobody's places and nobody's budget.
 //! 4. **Place** of the call, by the token's subject: before the first look into the database, and kept until the
@@ -23,9 +23,11 @@ use crate::limits::{Caller, Calls};
 use crate::listener::{Peer, Remote};
 use crate::status::{Asked, status};
 use crate::told;
-use ferry_control::Control;
+use crate::traced::{Traced, rpc};
+use ferry_control::{Control, LastToken};
 use ferry_domain::Error;
 use ferry_domain::authz::{Actor, Call, Denial, Token};
+use ferry_telemetry::Telemetry;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -36,7 +38,8 @@ use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::{Layer, Service};
 
-const OPEN: [&str; 3] =
+/// What needs no token. It is not told of either: probes would be most of what is.
+pub(crate) const OPEN: [&str; 3] =
     ["/grpc.health.v1.Health/", "/grpc.reflection.v1.ServerReflection/", "/grpc.reflection.v1alpha.ServerReflection/"];
 const REQUEST_ID: &str = "x-request-id";
 
@@ -49,6 +52,7 @@ pub(crate) struct Gate {
     pub(crate) rates: Arc<Rates>,
     /// Ends the open streams.
     pub(crate) ending: CancellationToken,
+    pub(crate) telemetry: Telemetry,
 }
 
 /// Puts [`Edge`] around the services.
@@ -93,13 +97,23 @@ where
             let (path, begun) = (request.uri().path().to_owned(), Instant::now());
             let remote = request.extensions().get::<Remote>().copied();
             request.extensions_mut().insert(asked.clone());
-            let mut response = match gate.in_time(inner, request, &asked).await {
-                Ok(response) => response,
-                Err(error) => status(error, &asked).into_http(),
+            let rpc = rpc(&gate.telemetry, &path, request.headers());
+            let serving = async {
+                match gate.in_time(inner, request, &asked).await {
+                    Ok(response) => response,
+                    Err(error) => status(error, &asked).into_http(),
+                }
+            };
+            let mut response = match &rpc {
+                Some(rpc) => rpc.around(serving).await,
+                None => serving.await,
             };
             told::tell(&gate.streaming, &path, &asked, remote, begun.elapsed(), &response);
             stamp(&mut response, asked.id());
-            Ok(response)
+            Ok(match rpc {
+                Some(rpc) => Traced::follow(&gate.telemetry, rpc, &gate.streaming, &path, &asked, response),
+                None => response,
+            })
         })
     }
 }
@@ -154,14 +168,15 @@ impl Gate {
         }
         let Ok(response) = inner.call(request).await;
         if let Some(actor) = &actor {
-            let answered = response.extensions().get::<Status>().map_or(Code::Ok, Status::code);
+            let answered = told::answered(&response);
             self.record_refusal(actor, answered, asked).await?;
         }
         if open && !streaming {
             // A few bytes: whoever does not read them must not keep a place from a probe of the service's health.
             return Ok(response);
         }
-        let ending = streaming.then(|| self.ending(deadline));
+        let token = response.extensions().get::<LastToken>().cloned();
+        let ending = streaming.then(|| self.ending(deadline).telling(token));
         Ok(response.map(|body| Body::new(Held::new(body, slot, ending))))
     }
 

@@ -5,6 +5,7 @@
 pub mod authn;
 mod convert;
 mod deadline;
+mod http1;
 mod layer;
 mod limits;
 mod listener;
@@ -13,8 +14,11 @@ mod service;
 mod status;
 mod tls;
 mod told;
+mod traced;
+mod web;
 
 pub use limits::{Bounds, Limits, RequestRate};
 pub use server::{ServeError, Server, ServerParts};
 pub use service::UNIMPLEMENTED;
 pub use tls::{ClientCertificates, Tls, TlsError, TlsFiles};
+pub use web::{OidcClient, Origin, OriginError, WebConfig};

@@ -1,11 +1,12 @@
-//! Connections: counted when they come, and given to the transport only once they speak HTTP/2.
+//! Connections: counted when they come, and given on only once they speak HTTP/2 or HTTP/1.1.
 //!
 //! Each enters in a task of its own, so that one that hangs holds up nobody. What has not finished its TLS handshake
-//! and the preface of HTTP/2 in time is cut. The preface is read here because the transport waits for it without a
-//! limit, at its start and at its end.
+//! and its first word in time is cut. The preface of HTTP/2 is read here because the transport waits for it without a
+//! limit, at its start and at its end; and because it tells the two protocols apart where TLS has not.
 
 use crate::limits::slots::{Slot, Slots};
 use crate::tls::{self, Tls};
+use bytes::{Buf, Bytes};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::pin::Pin;
@@ -54,28 +55,42 @@ pub(crate) struct Remote {
     pub(crate) addr: IpAddr,
 }
 
-/// Takes connections until the receiver is dropped.
-pub(crate) fn listen(
-    listener: TcpListener,
-    tls: Option<Arc<Tls>>,
-    slots: Slots<Peer>,
-) -> ReceiverStream<io::Result<Connection>> {
-    let (ready, connections) = mpsc::channel(1);
-    tokio::spawn(accept(listener, tls, slots, ready));
-    ReceiverStream::new(connections)
+/// What a connection speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Speaks {
+    /// HTTP/2, as gRPC clients do.
+    Http2,
+    /// HTTP/1.1, as browsers do without TLS.
+    Http1,
+}
+
+/// Connections, by what they speak.
+pub(crate) struct Arrivals {
+    pub(crate) http2: ReceiverStream<io::Result<Connection>>,
+    pub(crate) http1: mpsc::Receiver<Connection>,
+}
+
+/// Where they are given on.
+#[derive(Clone)]
+struct Ready {
+    http2: mpsc::Sender<io::Result<Connection>>,
+    http1: mpsc::Sender<Connection>,
+}
+
+/// Takes connections until the receiver of those of HTTP/2 is dropped.
+pub(crate) fn listen(listener: TcpListener, tls: Option<Arc<Tls>>, slots: Slots<Peer>) -> Arrivals {
+    let (to_http2, http2) = mpsc::channel(1);
+    let (to_http1, http1) = mpsc::channel(1);
+    tokio::spawn(accept(listener, tls, slots, Ready { http2: to_http2, http1: to_http1 }));
+    Arrivals { http2: ReceiverStream::new(http2), http1 }
 }
 
 /// Whoever is still entering when the receiver is gone is dropped with the set of tasks.
-async fn accept(
-    listener: TcpListener,
-    tls: Option<Arc<Tls>>,
-    slots: Slots<Peer>,
-    ready: mpsc::Sender<io::Result<Connection>>,
-) {
+async fn accept(listener: TcpListener, tls: Option<Arc<Tls>>, slots: Slots<Peer>, ready: Ready) {
     let mut entering = JoinSet::new();
     loop {
         tokio::select! {
-            () = ready.closed() => return,
+            () = ready.http2.closed() => return,
             Some(_) = entering.join_next() => {}
             accepted = listener.accept() => match accepted {
                 Ok((stream, addr)) => {
@@ -97,42 +112,57 @@ async fn accept(
     }
 }
 
-async fn enter(
-    stream: TcpStream,
-    tls: Option<Arc<Tls>>,
-    slot: Slot<Peer>,
-    remote: Remote,
-    ready: mpsc::Sender<io::Result<Connection>>,
-) {
+async fn enter(stream: TcpStream, tls: Option<Arc<Tls>>, slot: Slot<Peer>, remote: Remote, ready: Ready) {
     let entered = async {
         stream.set_nodelay(true).map_err(|_| "it is gone")?;
-        let mut io: Box<dyn Io> = match tls {
-            Some(tls) => Box::new(tls::handshake(&tls, stream).await?),
-            None => Box::new(stream),
+        let (mut io, agreed): (Box<dyn Io>, _) = match tls {
+            Some(tls) => {
+                let (stream, agreed) = tls::handshake(&tls, stream).await?;
+                (Box::new(stream), Some(agreed))
+            }
+            None => (Box::new(stream), None),
         };
-        let mut preface = [0; PREFACE.len()];
-        io.read_exact(&mut preface).await.map_err(|_| "it ended before it spoke")?;
-        if preface == PREFACE { Ok(io) } else { Err("it does not speak HTTP/2") }
+        let (unread, speaks) = first_word(&mut io).await?;
+        if agreed.is_some_and(|agreed| agreed != speaks) {
+            return Err("it speaks another protocol than it has asked for");
+        }
+        Ok((io, unread, speaks))
     };
     // What the peer sent stays out of the log.
     match tokio::time::timeout(ENTER, entered).await.unwrap_or(Err("it took too long")) {
-        Ok(io) => {
-            let connection = Connection { io, unread: &PREFACE, remote, _slot: slot };
+        Ok((io, unread, speaks)) => {
+            let connection = Connection { io, unread, remote, _slot: slot };
             // The only failure is that the server has stopped.
-            let _stopped = ready.send(Ok(connection)).await;
+            match speaks {
+                Speaks::Http2 => drop(ready.http2.send(Ok(connection)).await),
+                Speaks::Http1 => drop(ready.http1.send(connection).await),
+            }
         }
         Err(cause) => tracing::debug!(cause, "a connection was cut before its first request"),
     }
+}
+
+/// Reads until it is clear whether this is the preface of HTTP/2. What was read is read again from the connection.
+async fn first_word(io: &mut Box<dyn Io>) -> Result<(Bytes, Speaks), &'static str> {
+    let (mut said, mut length) = ([0; PREFACE.len()], 0);
+    while length < PREFACE.len() && said[..length] == PREFACE[..length] {
+        match io.read(&mut said[length..]).await {
+            Ok(read) if read > 0 => length += read,
+            _ => return Err("it ended before it spoke"),
+        }
+    }
+    let speaks = if said == PREFACE { Speaks::Http2 } else { Speaks::Http1 };
+    Ok((Bytes::copy_from_slice(&said[..length]), speaks))
 }
 
 trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 
-/// A connection that has said its preface, which is read again from here.
+/// A connection that has said its first word, which is read again from here.
 pub(crate) struct Connection {
     io: Box<dyn Io>,
-    unread: &'static [u8],
+    unread: Bytes,
     remote: Remote,
     _slot: Slot<Peer>,
 }
@@ -150,9 +180,9 @@ impl AsyncRead for Connection {
         if self.unread.is_empty() {
             return Pin::new(&mut self.io).poll_read(context, into);
         }
-        let (now, later) = self.unread.split_at(self.unread.len().min(into.remaining()));
-        into.put_slice(now);
-        self.unread = later;
+        let now = self.unread.len().min(into.remaining());
+        into.put_slice(&self.unread[..now]);
+        self.unread.advance(now);
         Poll::Ready(Ok(()))
     }
 }

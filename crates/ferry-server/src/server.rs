@@ -1,14 +1,16 @@
-//! The server: its services, what surrounds them, and how it ends.
+//! The server: its services, what surrounds them, and how it ends. One port takes HTTP/2 and HTTP/1.1.
 
 use crate::authn::Verifier;
+use crate::http1;
 use crate::layer::{EdgeLayer, Gate};
 use crate::limits::method::{BySize, Streaming};
 use crate::limits::rate::Rates;
 use crate::limits::slots::Slots;
-use crate::limits::{Calls, Limits};
+use crate::limits::{Calls, Limits, Watchers};
 use crate::listener::listen;
 use crate::service::{AuditApi, ConnectionApi, ExportApi, NotificationApi, RefreshApi, RunApi, SegmentApi, TenantApi};
 use crate::tls::Tls;
+use crate::web::{Web, WebConfig, WebLayer};
 use ferry_control::Control;
 use ferry_proto::v1::audit_service_server::AuditServiceServer;
 use ferry_proto::v1::connection_service_server::ConnectionServiceServer;
@@ -18,25 +20,28 @@ use ferry_proto::v1::refresh_service_server::RefreshServiceServer;
 use ferry_proto::v1::run_service_server::RunServiceServer;
 use ferry_proto::v1::segment_service_server::SegmentServiceServer;
 use ferry_proto::v1::tenant_service_server::TenantServiceServer;
+use ferry_telemetry::Telemetry;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::codec::CompressionEncoding::Gzip;
+use tonic::service::Routes;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
+use tower::Layer;
 
 /// Bytes of an answer: what gRPC clients take unless told otherwise.
 const ANSWER_BYTES: usize = 4 * 1024 * 1024;
 /// Bytes of a request's headers.
-const HEADER_BYTES: u32 = 16 * 1024;
+pub(crate) const HEADER_BYTES: u32 = 16 * 1024;
 /// Calls at once on one connection; HTTP/2 itself knows no limit.
 const STREAMS: u32 = 128;
 const KEEPALIVE: Duration = Duration::from_secs(60);
 const KEEPALIVE_ANSWER: Duration = Duration::from_secs(20);
 /// A connection is asked to end after this, and after the grace is cut: also one whose reader has stopped reading.
-const AGE: Duration = Duration::from_secs(30 * 60);
-const AGE_GRACE: Duration = Duration::from_secs(60);
+pub(crate) const AGE: Duration = Duration::from_secs(30 * 60);
+pub(crate) const AGE_GRACE: Duration = Duration::from_secs(60);
 /// How long requests in flight may take to end once the server stops.
 const DRAIN: Duration = Duration::from_secs(10);
 /// For answers that are written and not yet sent, once no call is open.
@@ -52,6 +57,10 @@ pub struct ServerParts {
     pub tls: Option<Tls>,
     /// How much may be used.
     pub limits: Limits,
+    /// Where calls are told of.
+    pub telemetry: Telemetry,
+    /// What browsers get.
+    pub web: WebConfig,
 }
 
 /// The gRPC server.
@@ -97,7 +106,7 @@ impl Server {
 
     /// Serves until `stop` is cancelled. Then streams end, and requests in flight may end, for a while.
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) -> Result<(), ServeError> {
-        let ServerParts { control, verifier, tls, limits } = self.parts;
+        let ServerParts { control, verifier, tls, limits, telemetry, web } = self.parts;
         let (health, health_service) = tonic_health::server::health_reporter();
         let (calls, ending) = (Calls::new(&limits), CancellationToken::new());
         let gate = Arc::new(Gate {
@@ -107,25 +116,28 @@ impl Server {
             calls: calls.clone(),
             rates: Arc::new(Rates::new(limits.rate)),
             ending: ending.clone(),
+            telemetry,
         });
-        let router = transport()
-            .layer(EdgeLayer(Arc::clone(&gate)))
-            .add_service(sized!(health_service))
+        let routes = Routes::new(sized!(health_service))
             .add_service(sized!(reflection()?.build_v1()?))
             .add_service(sized!(reflection()?.build_v1alpha()?))
             .add_service(service!(ConnectionServiceServer, ConnectionApi::new(control.clone())))
             .add_service(service!(SegmentServiceServer, SegmentApi::new(control.clone())))
             .add_service(service!(ExportServiceServer, ExportApi::new(control.clone())))
-            .add_service(service!(RunServiceServer, RunApi::new(control.clone())))
+            .add_service(service!(RunServiceServer, RunApi::new(control.clone(), Watchers::new(&limits))))
             .add_service(service!(TenantServiceServer, TenantApi::new(control.clone())))
             .add_service(service!(NotificationServiceServer, NotificationApi::new(control.clone())))
             .add_service(service!(RefreshServiceServer, RefreshApi::new(control.clone())))
-            .add_service(service!(AuditServiceServer, AuditApi::new(control)));
+            .add_service(service!(AuditServiceServer, AuditApi::new(control)))
+            .prepare();
+        let web = WebLayer(Arc::new(Web::new(&web, tls.is_some())));
+        let service = web.layer(EdgeLayer(Arc::clone(&gate)).layer(routes));
         let first = if gate.verifier.is_ready() { ServingStatus::Serving } else { ServingStatus::NotServing };
         tell(&health, first).await;
         let (tls, stopping) = (tls.map(Arc::new), stop.clone());
-        let incoming = listen(listener, tls.clone(), Slots::new(limits.connections));
-        let serving = router.serve_with_incoming_shutdown(incoming, async move {
+        let arrivals = listen(listener, tls.clone(), Slots::new(limits.connections));
+        let http1 = http1::serve(arrivals.http1, service.clone(), ending.clone());
+        let http2 = transport().serve_with_incoming_shutdown(service, arrivals.http2, async move {
             // One task says both, so "serving" is never said after the stop.
             tokio::select! {
                 () = stopping.cancelled() => {}
@@ -139,7 +151,7 @@ impl Server {
             ending.cancel();
         });
         tokio::select! {
-            served = serving => Ok(served?),
+            (served, ()) = async { tokio::join!(http2, http1) } => Ok(served?),
             () = drained(&stop, &calls) => Ok(()),
             () = following(tls.as_deref()) => Ok(()),
         }

@@ -8,6 +8,8 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 const DOMAIN: &str = "ferry.v1";
+/// In the metadata of `ErrorInfo`.
+const RESUME_TOKEN: &str = "resume_token";
 
 /// A request on its way: its id, for the caller and for the log, and what is noted of it for the edge. Clones share it.
 #[derive(Debug, Clone)]
@@ -108,6 +110,7 @@ pub(crate) fn status(error: Error, asked: &Asked) -> Status {
             details.set_retry_info(Some(retry_after));
             (Code::Unavailable, Reason::DestinationRateLimited)
         }
+        Error::ResumeTokenExpired => (Code::OutOfRange, Reason::ResumeTokenExpired),
         Error::Unimplemented(_) => (Code::Unimplemented, Reason::NotImplemented),
         Error::Unavailable(inside) => {
             tracing::error!(request.id = %asked.id(), cause = %inside.0, "a request could not be served");
@@ -122,6 +125,16 @@ pub(crate) fn status(error: Error, asked: &Asked) -> Status {
     };
     details.set_error_info(reason.as_str(), DOMAIN, std::collections::HashMap::new());
     Status::with_error_details(code, message, details)
+}
+
+/// The end of a watcher's stream, with the token that goes on from there.
+pub(crate) fn with_token(ended: &Status, token: Option<&str>) -> Status {
+    let Some(token) = token else { return ended.clone() };
+    let mut details = ended.get_error_details();
+    let reason = details.error_info().map_or_else(|| Reason::Unavailable.as_str(), |info| info.reason.clone());
+    let more = std::collections::HashMap::from([(RESUME_TOKEN.to_owned(), token.to_owned())]);
+    details.set_error_info(reason, DOMAIN, more);
+    Status::with_error_details(ended.code(), ended.message(), details)
 }
 
 #[cfg(test)]

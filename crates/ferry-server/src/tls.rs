@@ -1,6 +1,7 @@
 //! TLS for callers. Certificate, key and authorities are read again when their files change; connections that are open
 //! keep what they began with.
 
+use crate::listener::Speaks;
 use aws_lc_rs::digest;
 use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, aws_lc_rs::default_provider};
@@ -21,6 +22,7 @@ use zeroize::Zeroizing;
 /// How often the files are looked at. Their content is compared, since a mounted secret is changed by moving a link.
 const LOOK: Duration = Duration::from_secs(2);
 const HTTP2: &[u8] = b"h2";
+const HTTP1: &[u8] = b"http/1.1";
 
 /// The files of TLS, all in PEM form.
 #[derive(Debug, Clone)]
@@ -134,12 +136,17 @@ impl Tls {
     }
 }
 
-/// A handshake with what is in force now. The error names no byte of the peer.
-pub(crate) async fn handshake(tls: &Tls, stream: TcpStream) -> Result<TlsStream<TcpStream>, &'static str> {
+/// A handshake with what is in force now. Returns the protocol that both have agreed on as well. The error names no byte
+/// of the peer.
+pub(crate) async fn handshake(tls: &Tls, stream: TcpStream) -> Result<(TlsStream<TcpStream>, Speaks), &'static str> {
     let config = Arc::clone(&tls.current.borrow().config);
     let stream = TlsAcceptor::from(config).accept(stream).await.map_err(|_| "its TLS handshake failed")?;
-    // A caller that does not say HTTP/2 in its handshake may mean something else by the same bytes.
-    if stream.get_ref().1.alpn_protocol() == Some(HTTP2) { Ok(stream) } else { Err("it asks for no HTTP/2") }
+    // A caller that does not say HTTP in its handshake may mean something else by the same bytes.
+    match stream.get_ref().1.alpn_protocol() {
+        Some(HTTP2) => Ok((stream, Speaks::Http2)),
+        Some(HTTP1) => Ok((stream, Speaks::Http1)),
+        _ => Err("it asks for no HTTP"),
+    }
 }
 
 /// What the files hold. The key is wiped from memory when this goes.
@@ -189,7 +196,7 @@ impl Contents {
                 }
                 other => unusable(&files.key, other),
             })?;
-        config.alpn_protocols = vec![HTTP2.to_vec()];
+        config.alpn_protocols = vec![HTTP2.to_vec(), HTTP1.to_vec()];
         Ok(Arc::new(config))
     }
 

@@ -29,7 +29,7 @@ pub(crate) fn tell(
     }
     // A path that is no RPC is whatever its caller wrote.
     let Some(rule) = path.strip_prefix("/ferry.v1.").and_then(policy::find) else { return };
-    let code = response.extensions().get::<Status>().map_or(Code::Ok, Status::code);
+    let code = answered(response);
     if code == Code::Ok && !methods.only_reads(path) {
         return;
     }
@@ -77,7 +77,14 @@ fn ended(code: Code) -> Ended {
     }
 }
 
-fn word(code: Code) -> &'static str {
+/// What the head of an answer says of the call. Where nobody serves a path, tonic says so in the headers alone.
+pub(crate) fn answered<B>(response: &Response<B>) -> Code {
+    let told = response.headers().get("grpc-status").map(|code| Code::from_bytes(code.as_bytes()));
+    response.extensions().get::<Status>().map(Status::code).or(told).unwrap_or(Code::Ok)
+}
+
+/// The name of a code.
+pub(crate) fn word(code: Code) -> &'static str {
     match code {
         Code::Ok => "OK",
         Code::Cancelled => "CANCELLED",

@@ -13,7 +13,7 @@ pub(crate) use connection::{connection, connection_input, destination_type, remo
 pub(crate) use erasure::erasure_receipt;
 pub(crate) use export::{export, export_input, validation};
 pub(crate) use recipient::recipient;
-pub(crate) use run::{rejected, run, run_with};
+pub(crate) use run::{rejected, run, run_with, watched};
 pub(crate) use segment::{column, segment};
 
 use ferry_domain::Timestamp;

@@ -1,7 +1,7 @@
 //! Runs.
 
 use super::{count, time};
-use ferry_control::etag;
+use ferry_control::{WatchEvent, WatchItem, etag};
 use ferry_domain::{
     Approval, Counts, Culprit, PauseReason, Phase, PlanSummary, Run, RunError, RunName, RunState, Severity, Trigger,
 };
@@ -58,6 +58,17 @@ pub(crate) fn run_with(found: Run, samples: Vec<Sample>) -> pb::Run {
         summary.samples = samples.into_iter().map(sample).collect();
     }
     run
+}
+
+/// What one who watches is told.
+pub(crate) fn watched(item: WatchItem) -> pb::WatchRunsResponse {
+    use pb::watch_runs_response::Event;
+    let event = match item.event {
+        WatchEvent::Run(changed) => Event::Run(run(Run::clone(&changed))),
+        WatchEvent::SnapshotComplete => Event::SnapshotComplete(true),
+        WatchEvent::Heartbeat => Event::Heartbeat(true),
+    };
+    pb::WatchRunsResponse { event: Some(event), resume_token: item.token.to_string() }
 }
 
 fn sample(sample: Sample) -> pb::PlanSample {

@@ -3,7 +3,9 @@
 //! tonic's own limits let go as soon as the head of the answer is ready, and so do not see a stream at all.
 
 use super::{Caller, slots::Slot};
+use crate::status::with_token;
 use bytes::Bytes;
+use ferry_control::LastToken;
 use http::HeaderMap;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use std::pin::Pin;
@@ -11,8 +13,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::Sleep;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
-use tonic::Status;
 use tonic::body::Body;
+use tonic::{Code, Status};
 
 /// An answer's body with its place.
 pub(crate) struct Held {
@@ -27,6 +29,8 @@ pub(crate) struct Ending {
     stop: Pin<Box<WaitForCancellationFutureOwned>>,
     over: Pin<Box<Sleep>>,
     last_word: Option<Status>,
+    /// Of a stream that can be gone on with.
+    token: Option<LastToken>,
 }
 
 impl Ending {
@@ -36,7 +40,13 @@ impl Ending {
             stop: Box::pin(stop.cancelled_owned()),
             over: Box::pin(tokio::time::sleep(life)),
             last_word: Some(last_word),
+            token: None,
         }
+    }
+
+    /// The same, for one whose end tells where to go on.
+    pub(crate) fn telling(self, token: Option<LastToken>) -> Self {
+        Self { token, ..self }
     }
 
     fn over(&mut self, context: &mut Context<'_>) -> Option<Status> {
@@ -57,7 +67,10 @@ impl Held {
 
     fn end(&mut self, status: &Status) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         self.ended = true;
-        self.ending = None;
+        let token = self.ending.take().and_then(|ending| ending.token);
+        // Whoever set a deadline of their own is told as always that it has passed.
+        let token = token.filter(|_| status.code() == Code::Unavailable).and_then(|token| token.get());
+        let status = with_token(status, token.as_deref());
         self.inner = Body::empty();
         let mut trailers = HeaderMap::new();
         Poll::Ready(Some(status.add_header(&mut trailers).map(|()| Frame::trailers(trailers))))

@@ -16,6 +16,9 @@ const USUAL: usize = 64 * 1024;
 /// For an export: 100 mappings of two names of 255 bytes and 50 segments are 60 KiB, and an update has a mask beside.
 const EXPORT: usize = 128 * 1024;
 
+/// A watch is many small messages to many readers: packing each costs more memory than it saves.
+const UNPACKED: &str = "/ferry.v1.RunService/WatchRuns";
+
 fn request_bytes(path: &str) -> usize {
     match path {
         "/ferry.v1.ExportService/CreateExport" | "/ferry.v1.ExportService/UpdateExport" => EXPORT,
@@ -103,7 +106,10 @@ where
         self.service.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request<Body>) -> S::Future {
+    fn call(&mut self, mut request: Request<Body>) -> S::Future {
+        if request.uri().path() == UNPACKED {
+            request.headers_mut().remove("grpc-accept-encoding");
+        }
         (self.limited)(self.service.clone(), request_bytes(request.uri().path())).call(request)
     }
 }

@@ -8,7 +8,7 @@ pub(crate) mod slots;
 pub use slots::Bounds;
 
 use crate::listener::Peer;
-use ferry_domain::Error;
+use ferry_domain::{Error, TenantId};
 use slots::{Full, Slot, Slots};
 use std::time::Duration;
 
@@ -38,6 +38,10 @@ pub struct Limits {
     pub requests: Bounds,
     /// Open streams, likewise.
     pub streams: Bounds,
+    /// Those of them that watch runs, of each caller.
+    pub watchers_of_caller: u32,
+    /// The same, of each tenant.
+    pub watchers_of_tenant: u32,
     /// Requests of a tenant.
     pub rate: RequestRate,
 }
@@ -48,8 +52,42 @@ impl Limits {
         connections: Bounds { total: 5_000, each: 256 },
         requests: Bounds { total: 1_024, each: 64 },
         streams: Bounds { total: 12_000, each: 100 },
+        watchers_of_caller: 20,
+        watchers_of_tenant: 500,
         rate: RequestRate { per_second: 50, burst: 100 },
     };
+}
+
+/// The places of those who watch runs: each has one of its caller's and one of the tenant's that it watches.
+pub(crate) struct Watchers {
+    callers: Slots<String>,
+    tenants: Slots<TenantId>,
+}
+
+/// A watcher's places.
+pub(crate) struct Watching {
+    _caller: Slot<String>,
+    _tenant: Slot<TenantId>,
+}
+
+impl Watchers {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        let of = |each| Bounds { total: limits.streams.total, each };
+        Self { callers: Slots::new(of(limits.watchers_of_caller)), tenants: Slots::new(of(limits.watchers_of_tenant)) }
+    }
+
+    /// Places for one who may watch the tenant's runs.
+    pub(crate) fn take(&self, caller: &str, tenant: &TenantId) -> Result<Watching, Error> {
+        let refused = |who: &str, each: u32| Error::ResourceExhausted {
+            message: format!("{who} has its {each} open watches; end one, or watch `exports/-` by one instead of many"),
+            retry_after: STREAM_RETRY,
+        };
+        let caller = self.callers.take(caller.to_owned());
+        let caller = caller.map_err(|_full| refused("this caller", self.callers.bounds().each))?;
+        let tenant = self.tenants.take(tenant.clone());
+        let tenant = tenant.map_err(|_full| refused("the tenant", self.tenants.bounds().each))?;
+        Ok(Watching { _caller: caller, _tenant: tenant })
+    }
 }
 
 /// Who holds a place.

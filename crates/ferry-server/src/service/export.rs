@@ -5,6 +5,7 @@ use crate::convert;
 use ferry_control::Control;
 use ferry_control::export::{CreateExportCommand, UpdateExportCommand};
 use ferry_control::export_run::RunExportCommand;
+use ferry_domain::Run;
 use ferry_domain::authz::Actor;
 use ferry_domain::authz::action::{
     AttachExport, BatchAttachExports, BatchDetachExports, BatchUpdateSchedules, DetachExport, DuplicateExport,
@@ -28,6 +29,12 @@ impl ExportApi {
         let permissions = self.control.export_permissions(actor, &view);
         convert::export(view, permissions)
     }
+}
+
+/// A run that was just queued: the trace of the call leads on to its own.
+fn traced(run: Run) -> pb::Run {
+    ferry_telemetry::started_run(run.id().as_str());
+    convert::run(run)
 }
 
 #[tonic::async_trait]
@@ -112,7 +119,7 @@ impl ExportService for ExportApi {
     ) -> Result<Response<pb::PlanExportResponse>, Status> {
         let (actor, message, answer) = Call::new(request)?.parts();
         let queued = self.control.plan_export(&actor, &message.name, &message.request_id).await;
-        answer.with(queued, |run| pb::PlanExportResponse { run: Some(convert::run(run)) })
+        answer.with(queued, |run| pb::PlanExportResponse { run: Some(traced(run)) })
     }
 
     async fn run_export(
@@ -128,7 +135,7 @@ impl ExportService for ExportApi {
             full_resync: message.full_resync,
         };
         let queued = self.control.run_export(&actor, command).await;
-        answer.with(queued, |run| pb::RunExportResponse { run: Some(convert::run(run)) })
+        answer.with(queued, |run| pb::RunExportResponse { run: Some(traced(run)) })
     }
 
     async fn duplicate_export(

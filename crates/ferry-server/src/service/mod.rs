@@ -36,7 +36,6 @@ pub const UNIMPLEMENTED: &[&str] = &[
     "ExportService/BatchDetachExports",
     "ExportService/BatchUpdateSchedules",
     "ExportService/RunAllExports",
-    "RunService/WatchRuns",
     "NotificationService/ListNotifications",
     "NotificationService/CreateWebhook",
     "NotificationService/GetWebhook",

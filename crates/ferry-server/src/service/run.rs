@@ -1,19 +1,27 @@
 //! Runs.
 
-use super::{Call, page, unbuilt};
+use super::{Answer, Call, page};
 use crate::convert;
-use ferry_control::Control;
+use crate::limits::{Watchers, Watching};
+use crate::status::with_token;
+use ferry_control::{Control, Watch, WatchQuery};
+use ferry_domain::Error;
+use ferry_domain::authz::Token;
 use ferry_proto::v1::run_service_server::RunService;
 use ferry_proto::v1::{self as pb};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
 pub(crate) struct RunApi {
     control: Control,
+    watchers: Watchers,
 }
 
 impl RunApi {
-    pub(crate) fn new(control: Control) -> Self {
-        Self { control }
+    pub(crate) fn new(control: Control, watchers: Watchers) -> Self {
+        Self { control, watchers }
     }
 }
 
@@ -66,13 +74,44 @@ impl RunService for RunApi {
         answer.with(approved, |approved| pb::ApproveRunResponse { run: Some(convert::run(approved)) })
     }
 
-    type WatchRunsStream = tokio_stream::Empty<Result<pb::WatchRunsResponse, Status>>;
+    type WatchRunsStream = WatchStream;
 
     async fn watch_runs(
         &self,
         request: Request<pb::WatchRunsRequest>,
     ) -> Result<Response<Self::WatchRunsStream>, Status> {
+        let token = request.extensions().get::<Token>().cloned();
         let (actor, message, answer) = Call::new(request)?.parts();
-        unbuilt(&answer, self.control.watch_runs(&actor, &message.parent))
+        let token = token.ok_or_else(|| answer.refuse(Error::Unauthenticated))?;
+        let pb::WatchRunsRequest { parent, run, resume_token } = message;
+        let query = WatchQuery { parent, run, resume_token };
+        let begun = self.control.watch_runs((&actor, token), &query).await;
+        let watch = begun.map_err(|error| answer.refuse(error))?;
+        // A tenant's places are for those who may watch it.
+        let places = self.watchers.take(actor.subject(), watch.tenant());
+        let places = places.map_err(|error| answer.refuse(error))?;
+        let last_token = watch.last_token();
+        let mut response = Response::new(WatchStream { watch, answer, _places: places });
+        response.extensions_mut().insert(last_token);
+        Ok(response)
+    }
+}
+
+/// What one who watches is told, with their places.
+pub(crate) struct WatchStream {
+    watch: Watch,
+    answer: Answer,
+    _places: Watching,
+}
+
+impl Stream for WatchStream {
+    type Item = Result<pb::WatchRunsResponse, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let Some(item) = ready!(self.watch.poll_next(context)) else { return Poll::Ready(None) };
+        Poll::Ready(Some(item.map(convert::watched).map_err(|error| {
+            let token = self.watch.last_token().get();
+            with_token(&self.answer.refuse(error), token.as_deref())
+        })))
     }
 }
