@@ -1,6 +1,6 @@
 //! `ferry audit export`: the audit log of a tenant, from the service into a file for the verifier.
 
-use crate::client::Client;
+use crate::client::ConnectArgs;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use ferry_ledger::Hash;
@@ -8,20 +8,12 @@ use ferry_ledger::file::{FileCheckpoint, FileEntry, FileLog, FileWriter};
 use ferry_proto::v1 as pb;
 use ferry_proto::v1::export_audit_log_response::Item;
 use std::io::{BufWriter, Write};
-use std::net::SocketAddr;
-use std::path::PathBuf;
 
 /// What is exported.
 #[derive(Args)]
 pub(crate) struct ExportArgs {
-    /// Where the service listens.
-    #[arg(long)]
-    addr: SocketAddr,
-    /// A file that holds an access token of an administrator of the tenant.
-    #[arg(long)]
-    token_file: PathBuf,
-    /// The tenant's id.
-    #[arg(long)]
+    /// The tenant's id. The token must be that of an administrator there.
+    #[arg(long, env = "FERRY_TENANT")]
     tenant: String,
     /// Go on behind this entry: what is written then belongs behind a file that ends with it, and has no head.
     #[arg(long, default_value_t = 0, value_name = "NUMBER")]
@@ -29,24 +21,23 @@ pub(crate) struct ExportArgs {
     /// The size of a checkpoint that you kept, to be in the file; may be given more than once.
     #[arg(long = "pin", value_name = "SIZE")]
     pins: Vec<u64>,
+    #[command(flatten)]
+    service: ConnectArgs,
 }
 
 /// Writes the log to standard output. What is written before a failure is not the whole, and the exit code says so.
 pub(crate) async fn run(args: ExportArgs) -> anyhow::Result<()> {
-    let path = &args.token_file;
-    let token =
-        std::fs::read_to_string(path).with_context(|| format!("cannot read a token from {}", path.display()))?;
-    let mut client =
-        Client::connect(args.addr, token.trim()).await.with_context(|| format!("{} cannot be reached", args.addr))?;
+    let service = args.service;
+    let mut client = service.connect().await?;
     let number = |value: u64| i64::try_from(value).with_context(|| format!("{value} is too great"));
     let request = pb::ExportAuditLogRequest {
         parent: format!("tenants/{}", args.tenant),
         after_number: number(args.after)?,
         pinned_sizes: args.pins.into_iter().map(number).collect::<Result<_, _>>()?,
     };
-    let mut items = client.audit.export_audit_log(request).await.map_err(told)?.into_inner();
+    let mut items = service.ask(client.audit.export_audit_log(request)).await?;
     let mut file = FileWriter::new(BufWriter::new(std::io::stdout().lock()));
-    while let Some(response) = items.message().await.map_err(told)? {
+    while let Some(response) = items.message().await.map_err(|status| service.explain(&status))? {
         match response.item {
             Some(Item::Log(_)) if args.after > 0 => {}
             Some(item) => write(&mut file, &item)?,
@@ -54,10 +45,6 @@ pub(crate) async fn run(args: ExportArgs) -> anyhow::Result<()> {
         }
     }
     Ok(file.into_inner().flush()?)
-}
-
-fn told(status: tonic::Status) -> anyhow::Error {
-    anyhow::anyhow!("{:?}: {}", status.code(), status.message())
 }
 
 fn write(file: &mut FileWriter<impl Write>, item: &Item) -> anyhow::Result<()> {

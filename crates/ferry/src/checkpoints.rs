@@ -20,7 +20,7 @@ pub(crate) struct CheckpointArgs {
     #[command(flatten)]
     folder: CheckpointsDir,
     /// The most seconds until a checkpoint covers what is new. A thousand new entries are covered at once.
-    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u8).range(1..=60))]
+    #[arg(long, help_heading = "Audit", value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u8).range(1..=60))]
     checkpoint_interval: u8,
 }
 
@@ -28,7 +28,7 @@ pub(crate) struct CheckpointArgs {
 pub(crate) struct CheckpointsDir {
     /// Where each signed checkpoint of the audit log is copied to, best a volume that the database's administrator
     /// cannot write; `checkpoints` in the keys folder unless given.
-    #[arg(long, env = "FERRY_CHECKPOINTS_DIR")]
+    #[arg(long, help_heading = "Audit", env = "FERRY_CHECKPOINTS_DIR")]
     checkpoints_dir: Option<PathBuf>,
 }
 

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 #[derive(Args)]
-#[command(next_help_heading = "Connections")]
+#[command(next_help_heading = "Server")]
 pub(crate) struct ListenArgs {
     /// Where callers connect. Without TLS only loopback is taken.
     #[arg(long, env = "FERRY_LISTEN", default_value = "127.0.0.1:50051")]
@@ -104,6 +104,14 @@ pub(crate) struct LimitArgs {
     #[arg(long, env = "FERRY_MAX_STREAMS_PER_CALLER", value_name = "COUNT", value_parser = some(),
         default_value_t = Limits::DEFAULT.streams.each)]
     max_streams_per_caller: u32,
+    /// Open streams of one caller that watch runs.
+    #[arg(long, env = "FERRY_MAX_WATCHERS_PER_CALLER", value_name = "COUNT", value_parser = some(),
+        default_value_t = Limits::DEFAULT.watchers_of_caller)]
+    max_watchers_per_caller: u32,
+    /// Open streams that watch the runs of one tenant.
+    #[arg(long, env = "FERRY_MAX_WATCHERS_PER_TENANT", value_name = "COUNT", value_parser = some(),
+        default_value_t = Limits::DEFAULT.watchers_of_tenant)]
+    max_watchers_per_tenant: u32,
     /// Requests a second of one tenant in the long run; more are refused as RESOURCE_EXHAUSTED with the time to wait.
     #[arg(long, env = "FERRY_TENANT_RATE", value_name = "COUNT", value_parser = some(),
         default_value_t = Limits::DEFAULT.rate.per_second)]
@@ -123,6 +131,8 @@ impl From<Limits> for LimitArgs {
             max_requests_per_caller: limits.requests.each,
             max_streams: limits.streams.total,
             max_streams_per_caller: limits.streams.each,
+            max_watchers_per_caller: limits.watchers_of_caller,
+            max_watchers_per_tenant: limits.watchers_of_tenant,
             tenant_rate: limits.rate.per_second,
             tenant_burst: limits.rate.burst,
         }
@@ -135,6 +145,8 @@ impl LimitArgs {
             connections: Bounds { total: self.max_connections, each: self.max_connections_per_peer },
             requests: Bounds { total: self.max_requests, each: self.max_requests_per_caller },
             streams: Bounds { total: self.max_streams, each: self.max_streams_per_caller },
+            watchers_of_caller: self.max_watchers_per_caller,
+            watchers_of_tenant: self.max_watchers_per_tenant,
             rate: RequestRate { per_second: self.tenant_rate, burst: self.tenant_burst },
         }
     }

@@ -7,18 +7,23 @@ mod audit_key;
 mod audit_restore;
 mod checkpoints;
 mod client;
+mod completions;
+mod config;
 mod demo;
 #[cfg(debug_assertions)]
 mod failpoint;
 mod key_keeper;
 mod keys;
 mod listen;
+mod logging;
 mod no_dumps;
+mod observe;
+mod operate;
 mod secrets;
 mod serve;
 mod streams;
-mod telemetry;
 mod token;
+mod web;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -28,11 +33,17 @@ use std::process::ExitCode;
 #[command(name = "ferry", version, propagate_version = true)]
 struct Cli {
     /// Which log lines are written, like `info,ferry_engine=debug`.
-    #[arg(long, global = true, env = "FERRY_LOG", default_value = "warn,ferry=info,ferry_engine=info")]
+    #[arg(
+        long,
+        global = true,
+        help_heading = "Log",
+        env = "FERRY_LOG",
+        default_value = "warn,ferry=info,ferry_engine=info"
+    )]
     log: String,
     /// How log lines look; they go to standard error.
-    #[arg(long, global = true, env = "FERRY_LOG_FORMAT", value_enum, default_value = "text")]
-    log_format: telemetry::LogFormat,
+    #[arg(long, global = true, help_heading = "Log", env = "FERRY_LOG_FORMAT", value_enum, default_value = "text")]
+    log_format: logging::LogFormat,
     #[command(subcommand)]
     command: Command,
 }
@@ -43,6 +54,12 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Run the service.
     Serve(Box<serve::ServeArgs>),
+    /// Check a configuration file, or print every key that it may hold.
+    Config(config::ConfigArgs),
+    /// Watch, start, cancel and list runs.
+    Runs(operate::RunsArgs),
+    /// List exports, with how each went last.
+    Exports(operate::ExportsArgs),
     /// Bring the database of a data directory to this version's schema.
     Migrate(serve::MigrateArgs),
     /// Make, show, rotate and retire the keys that the service seals secrets with.
@@ -52,22 +69,29 @@ enum Command {
     Audit(audit::AuditArgs),
     /// Make an access token for development, and the key set that verifies it.
     Token(token::TokenArgs),
+    /// Print what a shell completes this command line with.
+    Completions(completions::CompletionsArgs),
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
     let run = || -> anyhow::Result<ExitCode> {
+        let cli = config::parse()?;
         no_dumps::forbid()?;
         let streams = match &cli.command {
             Command::Serve(args) => &args.streams,
             _ => &streams::StreamArgs::default(),
         };
-        telemetry::start(cli.log_format, &cli.log, streams)?;
+        logging::start(cli.log_format, &cli.log, streams)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(async {
             match cli.command {
                 // It has an exit code of its own for a log that is bad.
                 Command::Audit(args) => return audit::run(args).await,
+                Command::Config(args) => return Ok(config::run(args).await),
+                // How a watched run ended.
+                Command::Runs(args) => return operate::run_runs(args).await,
+                Command::Exports(args) => operate::run_exports(args).await,
+                Command::Completions(args) => completions::print(&args),
                 Command::Demo(args) => demo::run(args).await,
                 Command::Serve(args) => serve::run(*args).await,
                 Command::Migrate(args) => serve::migrate(args).await,
@@ -77,11 +101,16 @@ fn main() -> ExitCode {
             .map(|()| ExitCode::SUCCESS)
         })
     };
-    match run() {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("ferry: {error:#}");
-            ExitCode::FAILURE
+    run().unwrap_or_else(|error| {
+        let is_reader_gone = |error: &std::io::Error| error.kind() == std::io::ErrorKind::BrokenPipe;
+        if error.downcast_ref().is_some_and(is_reader_gone) {
+            // As a shell tells of a program that was ended by SIGPIPE.
+            return ExitCode::from(141);
         }
-    }
+        eprintln!("ferry: {error:#}");
+        match error.downcast_ref::<client::Problem>() {
+            Some(problem) if problem.is_usage() => ExitCode::from(2),
+            _ => ExitCode::FAILURE,
+        }
+    })
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 /// Where connections may name their secret (`secret_reference`) instead of holding it. Nothing is set up unless given.
 #[derive(Args, Default)]
-#[command(next_help_heading = "External secret stores")]
+#[command(next_help_heading = "Secrets")]
 pub(crate) struct SecretArgs {
     /// `env:NAME` is the variable PREFIX, the tenant in capitals with _ for -, __ and NAME. The prefix ends with its
     /// own separator, like FERRY_SECRET_.

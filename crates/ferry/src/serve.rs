@@ -2,8 +2,10 @@
 
 use crate::checkpoints::{CheckpointArgs, Keeping};
 use crate::listen::{LimitArgs, ListenArgs};
+use crate::observe::{self, TelemetryArgs};
 use crate::secrets::SecretArgs;
 use crate::streams::StreamArgs;
+use crate::web::WebArgs;
 use crate::{key_keeper, keys};
 use anyhow::{Context, bail};
 use clap::Args;
@@ -16,6 +18,7 @@ use ferry_lanes::{AccountLimits, Lanes, TimeScale};
 use ferry_server::authn::{AuthnConfig, KeySource, Verifier};
 use ferry_server::{Server, ServerParts};
 use ferry_store::{Store, StoreConfig};
+use ferry_telemetry::Running;
 use ferry_vault::{Vault, VaultConfig};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -26,55 +29,68 @@ use tokio_util::sync::CancellationToken;
 
 #[derive(Args)]
 pub(crate) struct ServeArgs {
+    /// A file with settings (TOML); `ferry config reference` shows every key. The environment and flags go before it.
+    #[arg(long, env = "FERRY_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) listen: ListenArgs,
+    /// The address is written here, once it listens (for port 0).
+    #[arg(help_heading = "Server", long, value_name = "FILE")]
+    pub(crate) addr_out: Option<PathBuf>,
     /// The database and the sealed files of runs.
-    #[arg(long, env = "FERRY_DATA_DIR")]
+    #[arg(help_heading = "Store", long, env = "FERRY_DATA_DIR")]
     pub(crate) data_dir: PathBuf,
     /// The key file and the key store; never on the data volume. `ferry keys create` makes it. When the environment holds
     /// the keys, in FERRY_KEYS, there is no key file.
-    #[arg(long, env = "FERRY_KEYS_DIR")]
+    #[arg(help_heading = "Keys", long, env = "FERRY_KEYS_DIR")]
     pub(crate) keys_dir: PathBuf,
     /// A folder of segments for each tenant, each with its catalogue.toml.
-    #[arg(long, env = "FERRY_SEGMENTS_DIR")]
+    #[arg(help_heading = "Segments", long, env = "FERRY_SEGMENTS_DIR")]
     pub(crate) segments_dir: PathBuf,
-    /// The address is written here, once it listens (for port 0).
-    #[arg(long)]
-    pub(crate) addr_out: Option<PathBuf>,
     /// The one issuer of access tokens.
-    #[arg(long, env = "FERRY_ISSUER")]
+    #[arg(help_heading = "Tokens", long, env = "FERRY_ISSUER")]
     pub(crate) issuer: String,
     /// This service's name in a token's `aud`.
-    #[arg(long, env = "FERRY_AUDIENCE")]
+    #[arg(help_heading = "Tokens", long, env = "FERRY_AUDIENCE")]
     pub(crate) audience: String,
     /// The issuer's key set: a file, or an https address.
-    #[arg(long, env = "FERRY_JWKS")]
+    #[arg(help_heading = "Tokens", long, env = "FERRY_JWKS")]
     pub(crate) jwks: String,
     /// Suffixes of destinations that are allowed, each with its leading dot; ActiveCampaign's unless given.
-    #[arg(long = "allow-suffix", env = "FERRY_ALLOW_SUFFIX", value_delimiter = ',')]
+    #[arg(help_heading = "Destinations", long = "allow-suffix", env = "FERRY_ALLOW_SUFFIX", value_delimiter = ',')]
     pub(crate) allow_suffix: Vec<String>,
     /// Name servers for the names of destinations, as ADDRESS:PORT; the system's unless given.
-    #[arg(long = "name-server", env = "FERRY_NAME_SERVER", value_delimiter = ',', value_name = "ADDRESS:PORT")]
+    #[arg(
+        help_heading = "Destinations",
+        long = "name-server",
+        env = "FERRY_NAME_SERVER",
+        value_delimiter = ',',
+        value_name = "ADDRESS:PORT"
+    )]
     pub(crate) name_server: Vec<SocketAddr>,
     /// Development: the only destination is a simulator on loopback, as HOST=ADDRESS=CA_FILE, or as HOST=ADDRESS where
     /// it speaks plain HTTP.
-    #[arg(long = "development-destination", value_name = "HOST=ADDRESS[=CA_FILE]")]
+    #[arg(help_heading = "Development", long = "development-destination", value_name = "HOST=ADDRESS[=CA_FILE]")]
     pub(crate) development_destination: Vec<String>,
     /// Development: the simulator's clock runs so many times as fast; waits for its sake are as much shorter.
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(help_heading = "Development", long, default_value_t = 1.0)]
     pub(crate) development_time_scale: f64,
     /// Development: no limit of the destination is kept, and so many imports of an account may be on their way at once,
     /// which is also how many a crash can repeat. For measuring Ferry itself.
-    #[arg(long, value_name = "IMPORTS", value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    #[arg(help_heading = "Development", long, value_name = "IMPORTS", value_parser = clap::value_parser!(u16).range(1..=1_000))]
     pub(crate) development_unlimited: Option<u16>,
     #[command(flatten)]
     pub(crate) streams: StreamArgs,
     #[command(flatten)]
     pub(crate) secrets: SecretArgs,
     #[command(flatten)]
-    pub(crate) listen: ListenArgs,
-    #[command(flatten)]
     pub(crate) limits: LimitArgs,
     #[command(flatten)]
     pub(crate) checkpoints: CheckpointArgs,
+    #[command(flatten)]
+    pub(crate) telemetry: TelemetryArgs,
+    #[command(flatten)]
+    pub(crate) web: WebArgs,
 }
 
 #[derive(Args)]
@@ -97,6 +113,7 @@ pub(crate) struct Service {
     serving: tokio::task::JoinHandle<Result<(), ferry_server::ServeError>>,
     engine: Engine,
     keeping: Keeping,
+    telling: Running,
 }
 
 impl Service {
@@ -105,7 +122,10 @@ impl Service {
         self.stop.cancel();
         self.engine.stop().await;
         let served = self.serving.await;
-        self.keeping.stop().await?;
+        let kept = self.keeping.stop().await;
+        // Last, so that nothing that there was to tell is left out.
+        self.telling.stop().await;
+        kept?;
         Ok(served??)
     }
 }
@@ -134,7 +154,7 @@ async fn stop_signal() -> anyhow::Result<()> {
 }
 
 /// A reader sees the whole file or none.
-fn write_whole(path: &Path, text: &str) -> anyhow::Result<()> {
+pub(crate) fn write_whole(path: &Path, text: &str) -> anyhow::Result<()> {
     let temporary = path.with_extension("new");
     std::fs::write(&temporary, text)?;
     Ok(std::fs::rename(temporary, path)?)
@@ -143,12 +163,15 @@ fn write_whole(path: &Path, text: &str) -> anyhow::Result<()> {
 /// Puts the service together and starts it.
 pub(crate) async fn start(args: ServeArgs, keys: &VaultConfig) -> anyhow::Result<Service> {
     let tls = args.listen.tls().await?;
+    let web = args.web.config(&args.issuer, args.development_time_scale)?;
     let scale = time_scale(&args)?;
     let account_limits = account_limits(&args)?;
     let egress = Egress::new(egress_config(&args)?)?;
     let secrets = args.secrets.stores(&egress)?;
     let vault = Vault::open(keys).context("the keys cannot be opened")?;
-    let store = open_store(&args.data_dir).await?;
+    let telling = args.telemetry.start().await?;
+    let telemetry = telling.telemetry();
+    let store = Store::open_observed(&database(&args.data_dir), telemetry.clone()).await.map_err(inside)?;
     store.migrate().await.map_err(inside)?;
     let clock: Arc<dyn Fn() -> Timestamp + Send + Sync> = Arc::new(now);
     let pins = args.checkpoints.pins(&args.keys_dir)?;
@@ -162,7 +185,10 @@ pub(crate) async fn start(args: ServeArgs, keys: &VaultConfig) -> anyhow::Result
         .await
         .with_context(|| format!("{listen} cannot be listened on; choose another with --listen"))?;
     let addr = listener.local_addr()?;
-    let lanes = Arc::new(Lanes::new(store.clone(), scale).limited_by(account_limits));
+    let lanes = Lanes::new(store.clone(), scale).limited_by(account_limits).observed_by(telemetry.clone());
+    let lanes = Arc::new(lanes);
+    let stop = CancellationToken::new();
+    observe::look(telemetry.clone(), store.clone(), Arc::clone(&lanes), stop.clone());
     let control = Control::new(ControlParts {
         store: store.clone(),
         lanes: Arc::clone(&lanes),
@@ -186,10 +212,10 @@ pub(crate) async fn start(args: ServeArgs, keys: &VaultConfig) -> anyhow::Result
         clock,
         lanes,
         worker: uuid::Uuid::new_v4().to_string(),
+        telemetry: telemetry.clone(),
     })
     .await
     .map_err(inside)?;
-    let stop = CancellationToken::new();
     key_keeper::start(&vault, &stop);
     let retracted = control.clone();
     let stopped = stop.clone();
@@ -197,9 +223,12 @@ pub(crate) async fn start(args: ServeArgs, keys: &VaultConfig) -> anyhow::Result
     sweep(control.clone(), stop.clone());
     let (attending, until) = (control.clone(), stop.clone());
     tokio::spawn(async move { until.run_until_cancelled(attending.attend()).await });
-    let server = Server::new(ServerParts { control, verifier, tls, limits: args.limits.limits() });
+    let (watching, until) = (control.clone(), stop.clone());
+    tokio::spawn(async move { until.run_until_cancelled(watching.keep_watchers()).await });
+    let limits = args.limits.limits();
+    let server = Server::new(ServerParts { control, verifier, tls, limits, telemetry, web });
     let serving = tokio::spawn(server.serve(listener, stop.clone()));
-    Ok(Service { addr, stop, serving, engine, keeping })
+    Ok(Service { addr, stop, serving, engine, keeping, telling })
 }
 
 /// Applies retention in the background until the end.
@@ -225,7 +254,11 @@ pub(crate) async fn migrate(args: MigrateArgs) -> anyhow::Result<()> {
 }
 
 pub(crate) async fn open_store(data_dir: &Path) -> anyhow::Result<Store> {
-    Store::open(&StoreConfig { path: data_dir.join("ferry.db") }).await.map_err(inside)
+    Store::open(&database(data_dir)).await.map_err(inside)
+}
+
+fn database(data_dir: &Path) -> StoreConfig {
+    StoreConfig { path: data_dir.join("ferry.db") }
 }
 
 /// The operator is told what callers are not.
@@ -254,6 +287,25 @@ fn account_limits(args: &ServeArgs) -> anyhow::Result<AccountLimits> {
         bail!("--development-unlimited keeps no limit of a destination; it needs --development-destination");
     }
     Ok(AccountLimits::Lifted { unanswered_imports: imports.into() })
+}
+
+/// All that is wrong with settings that can be told before anything is started.
+pub(crate) async fn faults(args: &ServeArgs) -> Vec<anyhow::Error> {
+    let egress = egress_config(args).and_then(|config| Ok(Egress::new(config)?));
+    let secrets = match &egress {
+        Ok(egress) => args.secrets.stores(egress).map(|_| ()),
+        Err(_) => Ok(()),
+    };
+    let found = [
+        args.listen.tls().await.map(|_| ()),
+        time_scale(args).map(|_| ()),
+        account_limits(args).map(|_| ()),
+        args.telemetry.check(),
+        args.web.config(&args.issuer, args.development_time_scale).map(|_| ()),
+        secrets,
+        egress.map(|_| ()),
+    ];
+    found.into_iter().filter_map(Result::err).collect()
 }
 
 /// With a development destination there is no other one.

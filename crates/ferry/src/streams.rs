@@ -23,10 +23,10 @@ use tracing_subscriber::registry::LookupSpan;
 #[derive(Args, Default)]
 pub(crate) struct StreamArgs {
     /// A copy of each entry of the audit log, as JSON lines; `-` for standard output.
-    #[arg(long, env = "FERRY_AUDIT_LOG", value_name = "FILE")]
+    #[arg(long, help_heading = "Audit", env = "FERRY_AUDIT_LOG", value_name = "FILE")]
     pub(crate) audit_log: Option<PathBuf>,
     /// Calls that changed nothing, and what runs are doing, as JSON lines; `-` for standard output.
-    #[arg(long, env = "FERRY_OPERATIONAL_LOG", value_name = "FILE")]
+    #[arg(long, help_heading = "Log", env = "FERRY_OPERATIONAL_LOG", value_name = "FILE")]
     pub(crate) operational_log: Option<PathBuf>,
 }
 

@@ -7,10 +7,12 @@ use crate::checkpoints::CheckpointArgs;
 use crate::client::Client;
 use crate::keys;
 use crate::listen::ListenArgs;
+use crate::observe::TelemetryArgs;
 use crate::secrets::SecretArgs;
 use crate::serve::{self, ServeArgs, Service};
 use crate::streams::StreamArgs;
 use crate::token::{DEVELOPMENT_AUDIENCE, DEVELOPMENT_ISSUER};
+use crate::web::WebArgs;
 use anyhow::{Context, bail};
 use clap::Args;
 use ferry_proto::v1 as pb;
@@ -62,7 +64,7 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<()> {
     let segment = write_segments(&args.dir.join("segments").join(TENANT), args.profiles)?;
     let stage = set_up(&args, scale).await?;
     let export = configure(&stage, segment).await?;
-    show::begin(&export, &stage, scale);
+    show::begin(&export, &stage, scale, &args.dir);
     let run = show::follow(&stage.client, &export).await?;
     show::outcome(&run, &stage.sim.report(), stage.sim.contacts(HOST, LIST).len());
     check(&run)?;
@@ -121,6 +123,7 @@ async fn set_up(args: &DemoArgs, scale: f64) -> anyhow::Result<Stage> {
     let issuer = DevelopmentIssuer::open(&dir.join("issuer"))?;
     let key_config = keys::file_config(&keys_dir);
     let args = ServeArgs {
+        config: None,
         data_dir: dir.join("data"),
         keys_dir,
         segments_dir: dir.join("segments"),
@@ -139,6 +142,8 @@ async fn set_up(args: &DemoArgs, scale: f64) -> anyhow::Result<Stage> {
         limits: ferry_server::Limits::DEFAULT.into(),
         // Who tries the verifier right after the run finds all of it covered.
         checkpoints: CheckpointArgs::each(2),
+        telemetry: TelemetryArgs::default(),
+        web: WebArgs::default(),
     };
     let service = serve::start(args, &key_config).await?;
     let mint = |subject: &str, tenants: &[(String, String)], operator: bool| {

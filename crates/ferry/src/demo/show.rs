@@ -11,14 +11,19 @@ use std::time::Duration;
 
 const LOOK: Duration = Duration::from_millis(100);
 
-pub(super) fn begin(export: &str, stage: &Stage, scale: f64) {
+pub(super) fn begin(export: &str, stage: &Stage, scale: f64, dir: &Path) {
     println!(
         "Ferry serves on {}, a simulator of ActiveCampaign's API on https://{}",
         stage.service.addr,
         stage.sim.addr()
     );
     println!("The simulator keeps ActiveCampaign's limits; its clock runs {scale} times as fast as yours.");
+    dashboard(dir, stage.service.addr);
     println!("Running {export}");
+}
+
+fn dashboard(dir: &Path, addr: SocketAddr) {
+    println!("The dashboard: http://{addr}/ (sign in with the token in {}/administrator.token)", dir.display());
 }
 
 /// Starts a run and draws it until it ends.
@@ -71,7 +76,8 @@ pub(super) fn outcome(run: &pb::Run, report: &Report, on_list: usize) {
 pub(super) fn how_to_go_on(dir: &Path, addr: SocketAddr, sim: SocketAddr, export: &str, run: &str) {
     let token = format!("-H \"authorization: Bearer $(cat {}/administrator.token)\"", dir.display());
     println!();
-    println!("Go on with grpcurl:");
+    println!("Go on in a browser, or with grpcurl:");
+    dashboard(dir, addr);
     println!("  grpcurl -plaintext {addr} list");
     println!(
         "  grpcurl -plaintext {token} -d '{{\"parent\": \"tenants/demo\"}}' {addr} ferry.v1.ExportService/ListExports"

@@ -4,9 +4,12 @@ use crate::streams::{self, StreamArgs};
 use std::io::IsTerminal;
 use std::panic::{Location, PanicHookInfo};
 use tracing::level_filters::LevelFilter;
+use tracing::{Event, Subscriber};
 use tracing_subscriber::filter::{FilterExt, filter_fn};
-use tracing_subscriber::fmt::format::FmtSpan;
+use tracing_subscriber::fmt::format::{FmtSpan, Format, Json, JsonFields, Writer};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, fmt};
 
@@ -31,7 +34,7 @@ pub(crate) fn start(format: LogFormat, filter: &str, streams: &StreamArgs) -> an
     let layer = fmt::layer().with_ansi(colours).with_writer(std::io::stderr).with_span_events(spans);
     let layer = match format {
         LogFormat::Text => layer.with_target(false).boxed(),
-        LogFormat::Json => layer.json().boxed(),
+        LogFormat::Json => layer.event_format(Traced(fmt::format().json())).fmt_fields(JsonFields::new()).boxed(),
     };
     // What goes to a stream is not said twice.
     let ordinary = filter.and(filter_fn(|event| !streams::is_stream(event.target())));
@@ -41,6 +44,32 @@ pub(crate) fn start(format: LogFormat, filter: &str, streams: &StreamArgs) -> an
     tracing_subscriber::registry().with(layers).try_init()?;
     std::panic::set_hook(Box::new(report_panic));
     Ok(())
+}
+
+/// JSON lines with the trace and the span that they belong to, if they belong to one.
+struct Traced(Format<Json>);
+
+impl<S, N> FormatEvent<S, N> for Traced
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> std::fmt::Result {
+        let Some((trace, span)) = ferry_telemetry::current_ids() else {
+            return self.0.format_event(context, writer, event);
+        };
+        let mut line = String::new();
+        self.0.format_event(context, Writer::new(&mut line), event)?;
+        match line.trim_end().strip_suffix('}') {
+            Some(open) => writeln!(writer, "{open},\"trace_id\":\"{trace}\",\"span_id\":\"{span}\"}}"),
+            None => writer.write_str(&line),
+        }
+    }
 }
 
 /// Reports a panic to the log, where a filter and a format hold for it as for everything else.
