@@ -110,11 +110,17 @@ async fn a20_what_took_too_long_to_record_is_void() {
     let export = stage.create_export("weekly", stage.export("newsletter", "people")).await;
     let run = stage.run(&export.name).await;
     eventually(SOON, || async { if imports(&stage, HOST) > 0 { Ok(()) } else { Err("nothing was sent yet") } }).await;
-    held_database(&stage, Duration::from_millis(1_500)).await;
+    // Where the database is taken between two intents, nothing is too late yet.
+    let mut outcomes = Vec::new();
+    let is_void = |outcome: &Option<String>| outcome.as_deref() == Some("void");
+    while !outcomes.iter().any(is_void) && stage.get_run(&run.name).await.end_time.is_none() {
+        held_database(&stage, Duration::from_millis(1_500)).await;
+        outcomes = judge::attempts_on_record(&stage).await;
+    }
     let ended = stage.ended(&run.name, SOON).await;
     assert_eq!(ended.state(), State::Succeeded, "{:?}", ended.error);
     let outcomes = judge::attempts_on_record(&stage).await;
-    assert!(outcomes.iter().any(|outcome| outcome.as_deref() == Some("void")), "{outcomes:?}");
+    assert!(outcomes.iter().any(is_void), "{outcomes:?}");
     let due = (0..MANY).map(canary::email);
     Judge::of(&stage, &run.name, due).allowing(UNRECORDED).verdict().await.holds("slow entries");
 }

@@ -4,13 +4,19 @@ use cargo_metadata::{DependencyKind, MetadataCommand};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Crate to the packages that it may not depend on outside of tests, unless it is named in the exception.
-const ALONE: [(&str, &[&str]); 7] = [
-    ("tonic", &["ferry", "ferry-proto", "ferry-server", "ferry-testkit"]),
+const ALONE: [(&str, &[&str]); 13] = [
+    ("tonic", &["ferry", "ferry-bench", "ferry-proto", "ferry-server", "ferry-testkit"]),
     ("prost", &["ferry-proto", "ferry-server", "ferry-testkit"]),
     ("sea-orm", &["ferry-store", "ferry-migrations", "ferry-testkit"]),
     ("sea-orm-migration", &["ferry-migrations"]),
     ("reqwest", &["ferry-egress"]),
     ("hickory-resolver", &["ferry-egress"]),
+    ("opentelemetry", &["ferry-telemetry"]),
+    ("opentelemetry_sdk", &["ferry-telemetry"]),
+    ("opentelemetry-otlp", &["ferry-telemetry"]),
+    ("opentelemetry-proto", &["ferry-telemetry", "ferry-testkit"]),
+    ("opentelemetry-prometheus", &["ferry-telemetry"]),
+    ("prometheus", &["ferry-telemetry"]),
     ("rustix", &["ferry", "ferry-engine", "ferry-secrets"]),
 ];
 

@@ -124,6 +124,12 @@ pub(crate) fn find(text: &[u8], may_show: impl Fn(Kind) -> bool) -> Option<Strin
     found.find(|needle| !may_show(needle.kind)).map(|needle| format!("{:?} as {}", needle.kind, needle.form))
 }
 
+/// The first canary in a text that may show none.
+#[must_use]
+pub fn first_in(text: &[u8]) -> Option<String> {
+    find(text, |_| false)
+}
+
 /// The length from which on two pieces of a text can be searched one by one.
 pub(crate) fn longest() -> usize {
     SEARCH.automaton.max_pattern_len()

@@ -4,12 +4,14 @@
 
 pub mod canary;
 mod client;
+mod collector;
 pub mod judge;
 mod process;
 mod stage;
 mod watched;
 
 pub use client::Client;
+pub use collector::Collector;
 pub use process::{Process, binary};
 pub use stage::{HOST, LIST, OTHER_HOST, Stage, StageOptions, TENANT, adds_up};
 pub use watched::{Watched, WatchedBody};

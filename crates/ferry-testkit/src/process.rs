@@ -77,8 +77,18 @@ impl Process {
     /// The most memory it ever had, in bytes.
     #[must_use]
     pub fn peak_memory(&self) -> u64 {
+        self.memory_line("VmHWM:")
+    }
+
+    /// The memory that it has now, in bytes.
+    #[must_use]
+    pub fn memory(&self) -> u64 {
+        self.memory_line("VmRSS:")
+    }
+
+    fn memory_line(&self, name: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).expect("the process runs");
-        let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("the kernel counts it");
+        let line = status.lines().find(|line| line.starts_with(name)).expect("the kernel counts it");
         let kib: u64 = line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("a number");
         kib * 1024
     }

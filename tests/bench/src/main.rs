@@ -9,6 +9,7 @@ mod service;
 mod sink;
 mod tenants;
 mod unthrottled;
+mod watch;
 
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -38,6 +39,8 @@ enum Command {
     Changed(Size),
     /// The same number of profiles as runs of many tenants at once, each to an account of its own.
     Tenants(TenantsArgs),
+    /// Many who watch runs that move, and some of them who read nothing.
+    Watch(WatchArgs),
     /// The destination that only counts; the others start it.
     Sink {
         /// Where its address is written.
@@ -65,12 +68,32 @@ pub(crate) struct TenantsArgs {
     tenants: u64,
 }
 
+#[derive(Args)]
+pub(crate) struct WatchArgs {
+    /// Open streams, the same number for each run.
+    #[arg(long, default_value_t = 1_000)]
+    watchers: u64,
+    /// Runs that move, each of a tenant of its own.
+    #[arg(long, default_value_t = 20)]
+    runs: u64,
+    /// Profiles in all runs together.
+    #[arg(long, default_value_t = 2_000_000)]
+    profiles: u64,
+    /// Streams beside these that are never read.
+    #[arg(long, default_value_t = 100)]
+    deaf: u64,
+    /// How long is measured, once without those and once with them.
+    #[arg(long, default_value_t = 30)]
+    seconds: u64,
+}
+
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Unthrottled(size) => unthrottled::run(&size).await,
         Command::Changed(size) => changed::run(&size).await,
         Command::Tenants(args) => tenants::run(&args).await,
+        Command::Watch(args) => watch::run(&args).await,
         Command::Sink { addr_out } => sink::serve(&addr_out).await,
     }
 }

@@ -38,6 +38,12 @@ fn host(number: u64) -> String {
 impl Bench {
     /// Both processes, and a snapshot of `members` for each of the tenants.
     pub(crate) async fn start(tenants: u64, members: u64, unanswered: u16) -> anyhow::Result<Self> {
+        let pace = ["--development-time-scale=100".to_owned(), format!("--development-unlimited={unanswered}")];
+        Self::start_with(tenants, members, &pace).await
+    }
+
+    /// The same, with what says how fast the service goes.
+    pub(crate) async fn start_with(tenants: u64, members: u64, pace: &[String]) -> anyhow::Result<Self> {
         let program = std::env::current_exe()?;
         let beside = program.parent().context("a program is in a folder")?;
         let folder = tempfile::Builder::new().prefix("bench-").tempdir_in(beside)?;
@@ -66,9 +72,8 @@ impl Bench {
             "--tenant-rate=100000".to_owned(),
             "--tenant-burst=100000".to_owned(),
             "--max-connections-per-peer=5000".to_owned(),
-            "--development-time-scale=100".to_owned(),
-            format!("--development-unlimited={unanswered}"),
         ];
+        arguments.extend_from_slice(pace);
         arguments.extend((0..tenants).map(|number| format!("--development-destination={}={sink_addr}", host(number))));
         let service = Process::start("ferry", &arguments, &path("ferry.log"));
         let addr = address(path("addr")).await;
@@ -88,6 +93,17 @@ impl Bench {
     /// What the sink has counted.
     pub(crate) fn counts(&self) -> anyhow::Result<Counts> {
         sink::counts(self.sink_addr)
+    }
+
+    /// Where the service listens.
+    pub(crate) fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// A token of somebody who may look at a tenant's runs.
+    pub(crate) fn token_of(&self, number: u64, subject: &str) -> anyhow::Result<String> {
+        let roles = [(tenant(number), "viewer".to_owned())];
+        Ok(self.issuer.mint(subject, &roles, false, ISSUER, LIFETIME)?)
     }
 
     /// The folder of a tenant's segments.
@@ -120,10 +136,16 @@ impl Bench {
             ..pb::CreateConnectionRequest::default()
         };
         client.connections.create_connection(connection).await?;
+        self.add_export(number, "weekly", "people").await
+    }
+
+    /// Makes an export of a segment, whose name is the answer.
+    pub(crate) async fn add_export(&self, number: u64, id: &str, segment: &str) -> anyhow::Result<String> {
+        let mut client = self.client(number).await?;
         let export = pb::CreateExportRequest {
             parent: format!("tenants/{}", tenant(number)),
-            export_id: "weekly".to_owned(),
-            export: Some(export(number)),
+            export_id: id.to_owned(),
+            export: Some(export(number, segment)),
             ..pb::CreateExportRequest::default()
         };
         let export = client.exports.create_export(export).await?.into_inner().export;
@@ -159,7 +181,7 @@ fn connection(number: u64) -> pb::Connection {
     }
 }
 
-fn export(number: u64) -> pb::Export {
+fn export(number: u64, segment: &str) -> pb::Export {
     let settings = pb::ActiveCampaignExport { list_id: "3".to_owned(), exclude_automations: None };
     let mapping = |field: &str, column: &str| pb::FieldMapping {
         destination_field: field.to_owned(),
@@ -168,7 +190,7 @@ fn export(number: u64) -> pb::Export {
     pb::Export {
         display_name: "Weekly".to_owned(),
         connection: format!("tenants/{}/connections/newsletter", tenant(number)),
-        segments: vec![format!("tenants/{}/segments/people", tenant(number))],
+        segments: vec![format!("tenants/{}/segments/{segment}", tenant(number))],
         settings: Some(pb::ExportSettings { settings: Some(pb::export_settings::Settings::Activecampaign(settings)) }),
         field_mappings: vec![
             mapping("email", "email"),

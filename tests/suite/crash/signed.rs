@@ -1,8 +1,11 @@
 //! Crashes around a checkpoint: whatever is cut off, the log goes on as one history.
 
 use super::{Crash, EXTRA_PER_CRASH, SOON};
-use ferry_testkit::eventually;
+use ferry_proto::v1 as pb;
 use ferry_testkit::judge::{Witness, copied_notes, covered, number_on_record, whole_chains};
+use ferry_testkit::{Client, eventually};
+use std::net::SocketAddr;
+use tonic::Code;
 
 /// What is in the database and not in the copy: the newest size of each.
 async fn uncopied(crash: &Crash) -> bool {
@@ -11,9 +14,19 @@ async fn uncopied(crash: &Crash) -> bool {
     signed > copied
 }
 
+/// A call that leaves nothing behind but an entry of its refusal.
+async fn refused_call(addr: SocketAddr, token: String, name: String) -> Option<Code> {
+    let mut viewer = Client::connect(addr, &token).await;
+    let answer = viewer.exports.delete_export(pb::DeleteExportRequest { name, ..Default::default() }).await;
+    answer.err().map(|status| status.code())
+}
+
 async fn goes_on(mut crash: Crash, mut witness: Witness, what: &str) {
     crash.stage.start().await;
     let (before, crashes) = (witness.count(), crash.crashes);
+    // The run may be over and signed: a refused call is something new in any case.
+    let refused = refused_call(crash.stage.addr(), crash.stage.token("viewer"), crash.export.clone()).await;
+    assert_eq!(refused, Some(Code::PermissionDenied), "{what}");
     crash.judged(what, EXTRA_PER_CRASH * crashes).await;
     covered(&crash.stage).await;
     assert!(!uncopied(&crash).await, "{what}");
@@ -44,11 +57,25 @@ async fn with_a_run() -> (Crash, Witness) {
     (crash, witness)
 }
 
+/// Lets the service die as it signs. On a slow machine the run may be over and signed by then: so there is something else
+/// to be signed, a refused call, which the service may die of.
+async fn dies_signing(crash: &mut Crash, point: &str) {
+    if crash.crashes == 0 {
+        crash.stage.kill();
+    }
+    crash.stage.start_to_die(point).await;
+    let refused = refused_call(crash.stage.addr(), crash.stage.token("viewer"), crash.export.clone());
+    let refused = tokio::spawn(refused);
+    crash.stage.died().await;
+    refused.abort();
+    crash.crashed().await;
+}
+
 #[tokio::test]
 async fn k19_killed_three_times_as_a_checkpoint_is_begun() {
     let (mut crash, mut witness) = with_a_run().await;
     for _ in 0..3 {
-        crash.dies_at("checkpoint-begun:1", 1).await;
+        dies_signing(&mut crash, "checkpoint-begun:1").await;
         witness.look(&crash.stage).await;
     }
     goes_on(crash, witness, "killed as a checkpoint is begun").await;
@@ -58,7 +85,7 @@ async fn k19_killed_three_times_as_a_checkpoint_is_begun() {
 async fn k20_killed_when_a_checkpoint_is_committed_and_not_copied() {
     let (mut crash, mut witness) = with_a_run().await;
     for _ in 0..2 {
-        crash.dies_at("checkpoint-committed:1", 1).await;
+        dies_signing(&mut crash, "checkpoint-committed:1").await;
         witness.look(&crash.stage).await;
         assert!(uncopied(&crash).await, "it died too late");
     }
@@ -70,7 +97,7 @@ async fn k20_killed_with_half_of_a_checkpoint_in_the_copy() {
     let (mut crash, mut witness) = with_a_run().await;
     let before = copied_notes(&crash.stage).0;
     for _ in 0..3 {
-        crash.dies_at("checkpoint-half-copied:1", 1).await;
+        dies_signing(&mut crash, "checkpoint-half-copied:1").await;
         witness.look(&crash.stage).await;
         let (notes, torn) = copied_notes(&crash.stage);
         assert!(torn > 0, "it died elsewhere");
