@@ -17,13 +17,13 @@ import { createGrpcWebTransport } from "@connectrpc/connect-node";
 import { chromium } from "playwright-core";
 import { startIssuer } from "../dev/issuer";
 import { TenantService } from "../src/gen/ferry/v1/tenant_service_pb";
+import { also, end, must, step } from "./steps";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const ferry = resolve(process.env["FERRY_BIN"] ?? join(here, "../../../../target/debug/ferry"));
 const shots = resolve(process.env["FERRY_SCREENSHOTS"] ?? join(dirname(ferry), "../screenshots"));
 const folder = mkdtempSync(join(tmpdir(), "ferry-browser-"));
 const SOON = 120_000;
-let [passed, failed] = [0, 0];
 
 if (!existsSync(ferry)) {
   console.error(`${ferry} is not built; cargo build --workspace --bins makes it`);
@@ -72,26 +72,10 @@ function page(environment: Record<string, string>): Promise<void> {
   return new Promise((resolve) => {
     child.on("close", () => {
       const counted = last.match(/(\d+) passed, (\d+) failed\s*$/);
-      passed += Number(counted?.[1] ?? 0);
-      failed += Number(counted?.[2] ?? 1);
+      also(Number(counted?.[1] ?? 0), Number(counted?.[2] ?? 1));
       resolve();
     });
   });
-}
-
-async function step(name: string, run: () => Promise<void>): Promise<void> {
-  try {
-    await run();
-    passed += 1;
-    console.log(`ok      ${name}`);
-  } catch (error) {
-    failed += 1;
-    console.log(`FAILED  ${name}\n        ${String(error).split("\n").slice(0, 12).join("\n        ")}`);
-  }
-}
-
-function must(holds: unknown, what: string): asserts holds {
-  if (!holds) throw new Error(what);
 }
 
 /** 120 imports; at 3 times the pace of the destination that is half a minute of sending. */
@@ -148,5 +132,4 @@ await step("signs in at an issuer, and the token that it gives opens the real se
 
 rmSync(folder, { recursive: true, force: true });
 console.log(`screenshots are in ${shots}`);
-console.log(`${passed} passed, ${failed} failed`);
-process.exit(failed === 0 ? 0 : 1);
+end();

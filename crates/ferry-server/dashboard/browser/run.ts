@@ -16,6 +16,7 @@ import { type Browser, type BrowserContext, chromium, type Page } from "playwrig
 import { type Fake, startFake } from "../dev/fake";
 import { token as makeToken } from "../dev/tokens";
 import { type Door, startDoor } from "./proxy";
+import { end, must, step } from "./steps";
 
 const shots = process.env["FERRY_SCREENSHOTS"];
 if (shots) mkdirSync(shots, { recursive: true });
@@ -27,23 +28,7 @@ const token = process.env["FERRY_TOKEN"] ?? makeToken("maria.santos@acme.example
 const exportName = process.env["FERRY_EXPORT"] ?? "Event guests";
 const PATIENT = { timeout: 60_000 };
 
-let [passed, failed] = [0, 0];
 const problems: string[] = [];
-
-async function step(name: string, run: () => Promise<void>): Promise<void> {
-  try {
-    await run();
-    passed += 1;
-    console.log(`ok      ${name}`);
-  } catch (error) {
-    failed += 1;
-    console.log(`FAILED  ${name}\n        ${String(error).split("\n").slice(0, 6).join("\n        ")}`);
-  }
-}
-
-function must(holds: unknown, what: string): asserts holds {
-  if (!holds) throw new Error(what);
-}
 
 /** A page that remembers what the browser complained of: errors, and whatever the content security policy refused. */
 async function newPage(context: BrowserContext): Promise<Page> {
@@ -292,5 +277,4 @@ await step("the browser had nothing to complain of: no error, nothing refused by
 await browser.close();
 await door.close();
 await fake?.close();
-console.log(`${passed} passed, ${failed} failed`);
-process.exit(failed === 0 ? 0 : 1);
+end();

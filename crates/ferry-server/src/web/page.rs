@@ -4,12 +4,12 @@ use super::config::WebConfig;
 use super::whole;
 use aws_lc_rs::digest;
 use bytes::Bytes;
+use ferry_domain::hex;
 use http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH, REFERRER_POLICY,
     X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
-use std::fmt::Write as _;
 use tonic::body::Body;
 
 const HTML: &str = "text/html; charset=utf-8";
@@ -134,12 +134,7 @@ impl Page {
 
 /// By the bytes, so an upgrade that changes nothing changes no name.
 fn etag(bytes: &[u8]) -> String {
-    let mut text = String::from("\"");
-    for byte in digest::digest(&digest::SHA256, bytes).as_ref() {
-        let _always = write!(text, "{byte:02x}");
-    }
-    text.push('"');
-    text
+    format!("\"{}\"", hex::encode(digest::digest(&digest::SHA256, bytes).as_ref()))
 }
 
 /// Whether a browser's list of what it has holds this one. A proxy that packs may have made it weak.
