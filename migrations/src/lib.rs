@@ -6,6 +6,8 @@ mod m20261125_000002_state;
 mod m20261128_000001_audit;
 mod m20261128_000003_recipients;
 mod m20261130_000001_watch;
+mod m20261201_000001_schedules;
+mod m20261202_000001_notifications;
 
 use sea_orm_migration::prelude::*;
 
@@ -24,6 +26,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261128_000001_audit::Migration),
             Box::new(m20261128_000003_recipients::Migration),
             Box::new(m20261130_000001_watch::Migration),
+            Box::new(m20261201_000001_schedules::Migration),
+            Box::new(m20261202_000001_notifications::Migration),
         ]
     }
 }

@@ -121,10 +121,11 @@ impl RemovalGuard {
 }
 
 /// When an export runs by itself.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Schedule {
     /// With every scheduled refresh of the tenant. The default.
+    #[default]
     WithRefresh,
     /// On its own recurrence.
     Own {

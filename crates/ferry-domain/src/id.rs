@@ -93,6 +93,14 @@ id!(
     /// A run of an export: made by the server, ordered by time.
     RunId, 4
 );
+id!(
+    /// A webhook of a tenant: 4 to 63 of `[a-z0-9-]`.
+    WebhookId, 4
+);
+id!(
+    /// A notification: made by the server, ordered by time.
+    NotificationId, 4
+);
 
 #[cfg(test)]
 mod tests {

@@ -32,3 +32,13 @@ pub const APPROVAL_WAITS: Duration = Duration::from_secs(24 * 3_600);
 pub const LEAVE_VALUE_CHARS: usize = 255;
 /// Days that bodies of audit entries are kept, at most; longer is for ever.
 pub const AUDIT_RETENTION_DAYS_MAX: u32 = 36_500;
+/// Segments that one call names as refreshed, or as failed.
+pub const SEGMENTS_PER_REFRESH: usize = 1_000;
+/// Webhooks of one tenant: each fact is sent to each of them.
+pub const WEBHOOKS_PER_TENANT: u64 = 20;
+/// Bytes of a webhook's URL.
+pub const WEBHOOK_URL_BYTES: usize = 2_048;
+/// How long notifications are kept.
+pub const NOTIFICATIONS_KEPT: Duration = Duration::from_secs(90 * 24 * 3_600);
+/// Characters of the cause of a failed refresh.
+pub const CAUSE_CHARS: usize = 500;

@@ -1,6 +1,6 @@
 //! Resource names: `tenants/{tenant}/exports/{export}/runs/{run}` and its kin.
 
-use crate::id::{ConnectionId, ExportId, IdError, RunId, SegmentId, TenantId};
+use crate::id::{ConnectionId, ExportId, IdError, NotificationId, RunId, SegmentId, TenantId, WebhookId};
 use serde::{Deserialize, Serialize};
 
 /// Why a text is not the name of the resource that was expected.
@@ -161,6 +161,37 @@ impl RunName {
     }
 }
 display!(RunName, "tenants" => tenant, "exports" => export, "runs" => run);
+
+/// `tenants/{tenant}/webhooks/{webhook}`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct WebhookName {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// The webhook within it.
+    pub webhook: WebhookId,
+}
+
+impl WebhookName {
+    /// Reads `tenants/{tenant}/webhooks/{webhook}`.
+    pub fn parse(text: &str) -> Result<Self, NameError> {
+        let [tenant, webhook] = split(text, ["tenants", "webhooks"], "tenants/{tenant}/webhooks/{webhook}")?;
+        Ok(Self {
+            tenant: id("tenants", TenantId::parse(tenant))?,
+            webhook: id("webhooks", WebhookId::parse(webhook))?,
+        })
+    }
+}
+display!(WebhookName, "tenants" => tenant, "webhooks" => webhook);
+
+/// `tenants/{tenant}/notifications/{notification}`. Nobody sends one, so none is read.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct NotificationName {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// The notification within it.
+    pub notification: NotificationId,
+}
+display!(NotificationName, "tenants" => tenant, "notifications" => notification);
 
 /// Whose runs: of one export, or of all of a tenant's (`exports/-`).
 #[derive(Debug, Clone, PartialEq, Eq)]

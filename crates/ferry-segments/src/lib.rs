@@ -11,6 +11,7 @@ mod file_key;
 mod inside;
 pub mod layout;
 mod mark;
+mod members;
 mod normalise;
 mod pack;
 mod plan;
@@ -28,6 +29,7 @@ pub use erase::{ErasedPerson, erase_from_rejected, erase_from_samples, find_in_s
 pub use file_key::FileKey;
 pub use inside::Inside;
 pub use mark::Mark;
+pub use members::count_members;
 pub use normalise::{Email, NORMALISER_VERSION, RejectReason, identity_digest};
 pub use pack::{PackLimits, Packer};
 pub use plan::{NewRow, PlanReader, PlanRow, PlanWriter};

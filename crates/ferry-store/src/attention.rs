@@ -9,6 +9,7 @@ use crate::connection::{read_state, state_word, to_domain};
 use crate::entity::{connection, run};
 use crate::error::{database, from_json, to_json};
 use crate::facts::{self, Told};
+use crate::notification;
 use ferry_domain::{ConnectionState, Error, Reason, Result, Timestamp};
 use sea_orm::ActiveValue::Set;
 use sea_orm::{DatabaseTransaction, EntityTrait, IntoActiveModel};
@@ -86,9 +87,7 @@ pub(crate) async fn needs_export_user(
     }
     let mut row = found.clone().into_active_model();
     row.export_user_lost_time = Set(Some(now.as_millis()));
-    row.version = Set(found.version + 1);
-    row.update_time = Set(now.as_millis());
-    let row = connection::Entity::update(row).exec(transaction).await.map_err(database)?;
+    let row = put(transaction, row, &found, now).await?;
     let fact = facts::needs_attention(&found, &row, Reason::ExportUserLost)?;
     Ok(Told { row, facts: vec![fact] })
 }
@@ -139,8 +138,20 @@ pub(crate) async fn refused(
     if !Verdict::Refused(reason).note(of_version, &mut row, &found)? {
         return Ok(None);
     }
+    let row = put(transaction, row, &found, now).await?;
+    facts::needs_attention(&found, &row, reason).map(Some)
+}
+
+/// Writes a connection that may come to need attention by it: then a person must know, once.
+pub(crate) async fn put(
+    transaction: &DatabaseTransaction,
+    mut row: connection::ActiveModel,
+    found: &connection::Model,
+    now: Timestamp,
+) -> Result<connection::Model> {
     row.version = Set(found.version + 1);
     row.update_time = Set(now.as_millis());
     let row = connection::Entity::update(row).exec(transaction).await.map_err(database)?;
-    facts::needs_attention(&found, &row, reason).map(Some)
+    notification::of_connection(transaction, found, &row, now).await?;
+    Ok(row)
 }

@@ -1,6 +1,6 @@
 //! Connections, with their sealed secrets.
 
-use crate::attention::{Verdict, seen};
+use crate::attention::{Verdict, put, seen};
 use crate::audit::Changed;
 use crate::connection_change::StoredSecret;
 use crate::entity::connection;
@@ -205,17 +205,6 @@ async fn must_be_export_user<A: Action>(
         return Ok(());
     }
     Err(Error::PermissionDenied { permission: A::METHOD, resource: name.to_string() })
-}
-
-async fn put(
-    transaction: &DatabaseTransaction,
-    mut row: connection::ActiveModel,
-    found: &connection::Model,
-    now: Timestamp,
-) -> Result<connection::Model> {
-    row.version = Set(found.version + 1);
-    row.update_time = Set(now.as_millis());
-    connection::Entity::update(row).exec(transaction).await.map_err(database)
 }
 
 fn visible(connection: &Connection, visibility: Visibility) -> bool {

@@ -109,6 +109,28 @@ impl Store {
         done
     }
 
+    /// The same for several permits, all or none: what came of each is on record with its own act.
+    pub(crate) async fn change_each<T, F>(&self, acts: Vec<Act>, now: Timestamp, job: F) -> Result<Vec<T>>
+    where
+        T: Send + 'static,
+        F: for<'t> FnOnce(&'t DatabaseTransaction) -> BoxFuture<'t, Result<Vec<Changed<T>>>> + Send + 'static,
+    {
+        self.run_and_wake(move |transaction| {
+            Box::pin(async move {
+                let changed = job(transaction).await?;
+                if changed.len() != acts.len() {
+                    return Err(Error::internal("a change of several", "it is not one for each permit"));
+                }
+                let mut values = Vec::with_capacity(acts.len());
+                for (act, changed) in acts.iter().zip(changed) {
+                    values.push(changed.recorded(transaction, &Who::from(act), now).await?);
+                }
+                Ok(values)
+            })
+        })
+        .await
+    }
+
     /// Writes what the engine may have to act on, and wakes it.
     pub(crate) async fn run_and_wake<T, F>(&self, job: F) -> Result<T>
     where

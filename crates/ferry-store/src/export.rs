@@ -4,9 +4,8 @@ use crate::audit::Changed;
 use crate::connection_change::StoredSecret;
 use crate::entity::{connection, export, run};
 use crate::error::{corrupt, database, from_json, to_json};
-use crate::page::{Cursor, Listed, Page};
 use crate::request::{self, Write};
-use crate::{Store, connection as connections, facts, run as runs, tenant as tenants};
+use crate::{Store, connection as connections, export_many, facts, run as runs, tenant as tenants, tick};
 use ferry_domain::authz::action::{CreateExport, DeleteExport, GetExport, ListExports, UpdateExport, ValidateExport};
 use ferry_domain::authz::{Action, ExportTarget, NewExport, Permit, Spent, Visibility};
 use ferry_domain::{
@@ -60,15 +59,6 @@ pub struct ExportChange {
     pub schedule: Option<Schedule>,
 }
 
-/// Which exports a list shows.
-#[derive(Debug, Clone, Default)]
-pub struct ExportFilter {
-    /// Those on this connection.
-    pub connection: Option<ConnectionId>,
-    /// Those with this segment.
-    pub segment: Option<SegmentId>,
-}
-
 /// An export with what is shown beside it.
 #[derive(Debug, Clone)]
 pub struct ExportView {
@@ -78,6 +68,8 @@ pub struct ExportView {
     pub connection: Option<Connection>,
     /// Its newest run.
     pub latest_run: Option<Run>,
+    /// When it is due next by its schedule, if it ever is.
+    pub next_run: Option<Timestamp>,
 }
 
 impl ExportView {
@@ -138,40 +130,6 @@ impl Store {
         async move { view(&readers, load(&readers, &name).await?).await }
     }
 
-    /// Reads a tenant's exports.
-    pub fn export_list(
-        &self,
-        permit: Permit<ListExports>,
-        filter: ExportFilter,
-        page: Page,
-    ) -> impl Future<Output = Result<Listed<ExportView>>> + Send + use<> {
-        let tenant = permit.spend().target.tenant;
-        let readers = self.readers.clone();
-        async move {
-            let mut query = export::Entity::find()
-                .filter(export::Column::Tenant.eq(tenant.as_str()))
-                .filter(export::Column::DeleteTime.is_null());
-            if let Some(connection) = filter.connection {
-                query = query.filter(export::Column::Connection.eq(connection.as_str()));
-            }
-            if let Some(segment) = filter.segment {
-                query = query.filter(export::Column::Segments.contains(format!("\"{segment}\"")));
-            }
-            if let Some(after) = page.cursor()? {
-                query = query.filter(after.after(export::Column::CreateTime, export::Column::Id));
-            }
-            let query = query.order_by_asc(export::Column::CreateTime).order_by_asc(export::Column::Id);
-            let rows = query.limit(page.limit()).all(&readers).await.map_err(database)?;
-            let mut items = Vec::with_capacity(rows.len());
-            for row in rows {
-                items.push(view(&readers, row).await?);
-            }
-            let key =
-                |v: &ExportView| Cursor { time: v.export.create_time, id: v.export.name.export.as_str().to_owned() };
-            Ok(page.cut(items, key))
-        }
-    }
-
     /// Changes an export. Fails as ABORTED if it or its connection's access changed since the permit was granted.
     pub fn export_update(
         &self,
@@ -211,6 +169,7 @@ impl Store {
                         row.delete_time = Set(Some(write.now.as_millis()));
                         row.version = Set(found.version + 1);
                         let row = export::Entity::update(row).exec(transaction).await.map_err(database)?;
+                        tick::follow_export(transaction, &row, write.now).await?;
                         Ok(Changed::one((), facts::of_export("EXPORT_DELETED", Some(&found), &row)?))
                     })
                 })
@@ -308,8 +267,10 @@ async fn create(
         create_time: Set(write.now.as_millis()),
         update_time: Set(write.now.as_millis()),
         delete_time: Set(None),
+        schedule_before: Set(None),
     };
     let row = export::Entity::insert(row).exec_with_returning(transaction).await.map_err(database)?;
+    tick::follow_export(transaction, &row, write.now).await?;
     request::note(transaction, tenant, CreateExport::METHOD, &write, &name.to_string()).await?;
     let fact = facts::of_export("EXPORT_CREATED", None, &row)?;
     Ok(Changed::one(to_domain(row)?, fact))
@@ -349,12 +310,16 @@ async fn update(
         row.removal_guard = Set(Some(to_json(&guard)?));
     }
     if let Some(schedule) = change.schedule {
-        row.schedule = Set(to_json(&schedule)?);
+        export_many::set_schedule(&mut row, &found, &schedule)?;
     }
     row.updated_by = Set(by);
     row.version = Set(found.version + 1);
     row.update_time = Set(write.now.as_millis());
     let row = export::Entity::update(row).exec(transaction).await.map_err(database)?;
+    // Else what is due stays due.
+    if row.schedule != found.schedule {
+        tick::follow_export(transaction, &row, write.now).await?;
+    }
     request::note(transaction, tenant, UpdateExport::METHOD, &write, &target.name.to_string()).await?;
     let fact = facts::of_export("EXPORT_UPDATED", Some(&found), &row)?.with("fields", fields);
     Ok(Changed::one(to_domain(row)?, fact))
@@ -397,7 +362,7 @@ pub(crate) async fn unchanged(
     Ok(row)
 }
 
-async fn view(readers: &DatabaseConnection, row: export::Model) -> Result<ExportView> {
+pub(crate) async fn view(readers: &DatabaseConnection, row: export::Model) -> Result<ExportView> {
     let export = to_domain(row)?;
     let connection = match &export.connection {
         None => None,
@@ -413,7 +378,11 @@ async fn view(readers: &DatabaseConnection, row: export::Model) -> Result<Export
             row.map(runs::to_domain).transpose()?
         }
     };
-    Ok(ExportView { export, connection, latest_run })
+    let next_run = match tick::of_export(&export) {
+        None => None,
+        Some((tenant, id)) => tick::due_time(readers, (tenant, id)).await?.map(Timestamp::from_millis),
+    };
+    Ok(ExportView { export, connection, latest_run, next_run })
 }
 
 /// The row, of a removed export too.

@@ -17,7 +17,7 @@ use crate::entity::{
 };
 use crate::error::{corrupt, database};
 use crate::request::{self, Write};
-use crate::{Store, anchor, export as exports, run_change, tenant as tenants};
+use crate::{Store, anchor, delivery, export as exports, notification, run_change, tenant as tenants, tick, webhook};
 use ferry_domain::authz::action::DeleteTenant;
 use ferry_domain::authz::{Action, Permit, Spent};
 use ferry_domain::{Result, TenantId, TenantName, Timestamp};
@@ -166,6 +166,10 @@ async fn purge_rest(transaction: &DatabaseTransaction, id: String, now: Timestam
     let requests = request_id::Entity::delete_many().filter(request_id::Column::Tenant.eq(of));
     requests.exec(transaction).await.map_err(database)?;
     run_change::purge(transaction, of).await?;
+    tick::purge(transaction, of).await?;
+    delivery::purge(transaction, of).await?;
+    notification::purge(transaction, of).await?;
+    webhook::purge(transaction, of).await?;
     let purged = tenant::ActiveModel { id: Set(id), purge_time: Set(Some(now.as_millis())), ..Default::default() };
     let row = tenant::Entity::update(purged).exec(transaction).await.map_err(database)?;
     let id = TenantId::parse(&row.id).map_err(|error| corrupt("tenants", error))?;

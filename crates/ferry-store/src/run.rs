@@ -249,7 +249,7 @@ async fn create(
     Ok(Changed::one(to_domain(row)?, fact))
 }
 
-fn new_row(
+pub(crate) fn new_row(
     new: &NewRun,
     (export, on): (&export::Model, &connection::Model),
     by: String,
@@ -389,6 +389,8 @@ pub(crate) async fn live_run(connection: &impl ConnectionTrait, export: &ExportN
         .filter(run::Column::Tenant.eq(export.tenant.as_str()))
         .filter(run::Column::Export.eq(export.export.as_str()))
         .filter(run::Column::DryRun.eq(false))
+        // An index holds these alone.
+        .filter(run::Column::EndTime.is_null())
         .filter(run::Column::State.is_in(exports::live_states()))
         .one(connection)
         .await

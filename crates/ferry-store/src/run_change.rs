@@ -5,13 +5,15 @@
 //! end of the transaction. In another order a reader that has seen a number would never see a lower one that is
 //! committed after it.
 //!
+//! What a person must know of the change is noted here too, in the same transaction ([`notification::of_run`]).
+//!
 //! What batches do to the account is no change in this sense: it is read from the run itself, at most some times a
 //! second ([`crate::run_watch`]).
 
 use crate::Store;
 use crate::entity::{run, run_change, run_change_head};
 use crate::error::{corrupt, database, to_json};
-use crate::run as runs;
+use crate::{notification, run as runs};
 use ferry_domain::{Error, Result, Timestamp};
 use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
@@ -53,6 +55,7 @@ pub(crate) async fn update(
     if shown(found) != shown(&row) {
         append(transaction, &row, now).await?;
     }
+    notification::of_run(transaction, from, &row, now).await?;
     Ok(row)
 }
 

@@ -1,6 +1,6 @@
 //! Claiming: how a run gets its owner.
 
-use crate::audit::{self, Who};
+use crate::audit::{self, Fact, Who};
 use crate::connection_change::StoredSecret;
 use crate::entity::{connection, run};
 use crate::error::{database, to_json};
@@ -253,9 +253,21 @@ async fn end_detached(transaction: &DatabaseTransaction, row: run::Model, now: T
 async fn end(
     transaction: &DatabaseTransaction,
     row: run::Model,
-    (state, error): (RunState, RunError),
+    how: (RunState, RunError),
     now: Timestamp,
 ) -> Result<()> {
+    let (_, fact) = ended_as(transaction, row, how, now).await?;
+    audit::append(transaction, &Who::ferry(), fact, now).await?;
+    Ok(())
+}
+
+/// The same; whoever calls it puts the fact on record.
+pub(crate) async fn ended_as(
+    transaction: &DatabaseTransaction,
+    row: run::Model,
+    (state, error): (RunState, RunError),
+    now: Timestamp,
+) -> Result<(run::Model, Fact)> {
     let (found, mut row) = (row.clone(), row.into_active_model());
     run_hold::waits_no_longer(&mut row, &found, now);
     runs::change_state(&mut row, state);
@@ -265,6 +277,6 @@ async fn end(
     row.version = Set(found.version + 1);
     facts::anchored(&mut row, &found);
     let row = run_change::update(transaction, &found, row, now).await?;
-    audit::append(transaction, &Who::ferry(), facts::ended(&row)?, now).await?;
-    Ok(())
+    let fact = facts::ended(&row)?;
+    Ok((row, fact))
 }

@@ -3,7 +3,7 @@
 use super::policy::{self, Least};
 use super::target::{AuditParent, ExportTarget, HeldRun, NewExport, OperatedTenant, RunTarget, Target, Tenants};
 use crate::name::RunParent;
-use crate::{ConnectionName, ExportName, RunName, SegmentName, TenantName};
+use crate::{ConnectionName, ExportName, RunName, SegmentName, TenantName, WebhookName};
 
 /// Something that can be done, by the RPC that does it.
 pub trait Action {
@@ -98,17 +98,17 @@ actions! {
     /// Reads what a person must know.
     ListNotifications("NotificationService/ListNotifications") on TenantName;
     /// Stores a webhook.
-    CreateWebhook("NotificationService/CreateWebhook") on TenantName;
+    CreateWebhook("NotificationService/CreateWebhook") on WebhookName;
     /// Reads a webhook.
-    GetWebhook("NotificationService/GetWebhook") on TenantName;
+    GetWebhook("NotificationService/GetWebhook") on WebhookName;
     /// Reads a tenant's webhooks.
     ListWebhooks("NotificationService/ListWebhooks") on TenantName;
     /// Changes a webhook.
-    UpdateWebhook("NotificationService/UpdateWebhook") on TenantName;
+    UpdateWebhook("NotificationService/UpdateWebhook") on WebhookName;
     /// Removes a webhook.
-    DeleteWebhook("NotificationService/DeleteWebhook") on TenantName;
+    DeleteWebhook("NotificationService/DeleteWebhook") on WebhookName;
     /// Sends a trial to a webhook.
-    TestWebhook("NotificationService/TestWebhook") on TenantName;
+    TestWebhook("NotificationService/TestWebhook") on WebhookName;
     /// Reads the known time zones.
     ListTimeZones("RefreshService/ListTimeZones") on TenantName;
     /// Reads a tenant's schedule.

@@ -1,7 +1,9 @@
 //! What an action is done to, with the facts about it that the policy needs.
 
 use crate::name::{NameError, RunParent};
-use crate::{ConnectionAccess, ConnectionId, ConnectionName, ExportName, RunName, SegmentName, TenantId, TenantName};
+use crate::{
+    ConnectionAccess, ConnectionId, ConnectionName, ExportName, RunName, SegmentName, TenantId, TenantName, WebhookName,
+};
 
 /// The thing acted on.
 pub trait Target {
@@ -36,6 +38,7 @@ plain_target!(ConnectionName);
 plain_target!(SegmentName);
 plain_target!(ExportName);
 plain_target!(RunName);
+plain_target!(WebhookName);
 
 impl Target for RunParent {
     fn tenant(&self) -> Option<&TenantId> {

@@ -169,7 +169,7 @@ impl Difference<'_> {
         self.body.clear();
         (self.renderers.member)(&Row { email: record.email, values }, &mut self.body);
         if !self.packer.fits(self.body.len()) {
-            self.summary.rejected += 1;
+            self.summary.reject(RejectReason::RowTooLarge);
             return self.keep_back(record, Stage::Rejected, RejectReason::RowTooLarge.as_str(), None);
         }
         match action {

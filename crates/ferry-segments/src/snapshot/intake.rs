@@ -235,7 +235,7 @@ impl Intake<'_> {
         reason: RejectReason,
         raw: Option<&str>,
     ) -> Result<(), SnapshotError> {
-        self.taken.summary.rejected += 1;
+        self.taken.summary.reject(reason);
         self.taken.rejected.push(RejectedRow {
             segment: self.spec.segments[segment].id().to_owned(),
             line: Some(line),

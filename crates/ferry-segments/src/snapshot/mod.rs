@@ -20,11 +20,12 @@ mod taking_off;
 pub use taking_off::{TakingOffSpec, plan_taking_off};
 
 use crate::catalogue::SegmentEntry;
+use crate::normalise::RejectReason;
 use crate::pack::PackLimits;
 use crate::sealed::{Place, PlanError};
 use crate::source::SourceError;
 use crate::state::StateFile;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// What a plan is made from and where it goes.
@@ -132,6 +133,8 @@ pub struct PlanSummary {
     pub members: u64,
     /// Rows that cannot go.
     pub rejected: u64,
+    /// The same by their reason, in the word that is shown for it.
+    pub rejected_by: BTreeMap<&'static str, u64>,
     /// Of these, those of which nobody knows whose they are: each may be somebody who then seems to have left.
     pub unreadable: u64,
     /// Rows of an identity that was there before.
@@ -166,6 +169,14 @@ pub struct PlanSummary {
     pub plan_digest: [u8; 32],
     /// What each segment's file was.
     pub fingerprints: Vec<(String, [u8; 32])>,
+}
+
+impl PlanSummary {
+    /// Counts a row that cannot go.
+    fn reject(&mut self, reason: RejectReason) {
+        self.rejected += 1;
+        *self.rejected_by.entry(reason.as_str()).or_default() += 1;
+    }
 }
 
 /// Why there is no plan.

@@ -261,6 +261,7 @@ impl World<'_> {
         let buckets = summary.rejected + summary.twins + summary.excluded + summary.unchanged + summary.planned;
         prop_assert_eq!(summary.members, buckets);
         prop_assert_eq!(kept_back(&spec).len() as u64, summary.rejected + summary.excluded);
+        prop_assert_eq!(summary.rejected_by.values().sum::<u64>(), summary.rejected);
         self.same_rows(&spec, &summary, &expected)?;
         self.fold(run, &spec, &summary, &expected)
     }

@@ -87,6 +87,8 @@ fn every_member_is_planned_rejected_or_a_twin() {
     let spec = spec(folder.path(), &csv, 100);
     let summary = build(&spec, &SnapshotControl::default()).unwrap();
     assert_eq!((summary.members, summary.rejected, summary.twins, summary.planned), (8, 4, 1, 3));
+    let by = [("EMAIL_MALFORMED", 1), ("EMAIL_MISSING", 1), ("ROW_RAGGED", 1), ("ROW_TOO_LARGE", 1)];
+    assert_eq!(summary.rejected_by, by.into());
     assert_eq!((summary.unreadable, summary.adds, summary.known), (3, 3, 0));
     assert_eq!(summary.batch_rows.iter().sum::<u32>(), 3);
     let mut found = bodies(&spec);
@@ -98,12 +100,14 @@ fn every_member_is_planned_rejected_or_a_twin() {
 }
 
 #[test]
-fn too_many_members_leave_no_file() {
+fn e17_one_member_too_many_leaves_no_file_and_as_many_as_may_be_are_planned() {
     let folder = tempfile::tempdir().unwrap();
     let spec = spec(folder.path(), "email,name\na@b.cd,\ne@f.gh,\n", 1);
     let error = build(&spec, &SnapshotControl::default()).unwrap_err();
     assert!(matches!(error, SnapshotError::TooManyProfiles { members: 2 }));
     assert_eq!(files(folder.path()), 0);
+    let at_the_limit = build(&SnapshotSpec { max_members: 2, ..spec }, &SnapshotControl::default()).unwrap();
+    assert_eq!((at_the_limit.members, at_the_limit.planned), (2, 2));
 }
 
 fn files(folder: &Path) -> usize {

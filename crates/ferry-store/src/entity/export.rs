@@ -35,6 +35,10 @@ pub struct Model {
     pub delete_time: Option<i64>,
     #[sea_orm(column_type = "Text", nullable)]
     pub removal_guard: Option<String>,
+    /// Left out where there is none, so that the digests of rows from before there was such a column stay.
+    #[sea_orm(column_type = "Text", nullable)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schedule_before: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
