@@ -19,7 +19,10 @@ pub struct DestinationClient(pub(crate) Client);
 
 /// A client for one receiver of events.
 #[derive(Debug, Clone)]
-pub struct WebhookClient(pub(crate) Client);
+pub struct WebhookClient {
+    pub(crate) client: Client,
+    pub(crate) is_development: bool,
+}
 
 /// A client for one origin that the operator configured.
 #[derive(Debug, Clone)]
@@ -35,7 +38,13 @@ impl DestinationClient {
 impl WebhookClient {
     /// Sends a request once.
     pub async fn send(&self, request: Request) -> Result<Answer, SendError> {
-        self.0.send(request).await
+        self.client.send(request).await
+    }
+
+    /// Whether the receiver is one on this machine, named by a development setting.
+    #[must_use]
+    pub fn is_development(&self) -> bool {
+        self.is_development
     }
 }
 
@@ -132,6 +141,9 @@ async fn exchange(http: &reqwest::Client, request: reqwest::Request, most: usize
     let status = response.status();
     let headers = response.headers().clone();
     let mut body = BytesMut::new();
+    if most == 0 {
+        return Ok(Answer { status, headers, body: body.freeze() });
+    }
     while let Some(chunk) = response.chunk().await.map_err(|_| SendError::Unknown(Cause::Broken))? {
         if body.len() + chunk.len() > most {
             return Err(SendError::Unknown(Cause::TooLarge));

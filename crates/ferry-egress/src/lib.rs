@@ -4,7 +4,7 @@
 //!
 //! - *destination*: a host name on the operator's list of suffixes; or, by an explicit development setting, a
 //!   simulator on loopback.
-//! - *webhook*: any host name.
+//! - *webhook*: any host name; or a receiver on loopback, by the same development setting.
 //! - *operator*: the exact origin that the operator configured (key sets, secret stores), which may be private.
 //!
 //! A tenant's field holds a host name and nothing else: no scheme, port, path or address in any spelling. The name is
@@ -20,12 +20,14 @@ mod origin;
 mod request;
 mod resolver;
 mod retry_after;
+mod webhook_url;
 
 pub use client::{DestinationClient, OperatorClient, WebhookClient};
 pub use host::{HostName, HostNameError};
 pub use origin::{OperatorOrigin, OriginError};
 pub use request::{Answer, Cause, Request, SendError};
 pub use retry_after::retry_after;
+pub use webhook_url::{WebhookUrl, WebhookUrlError};
 
 use client::{Client, Connect};
 use http::{Method, StatusCode};
@@ -130,9 +132,15 @@ impl Egress {
         })
     }
 
-    /// A client for a receiver of events, at any public host.
+    /// A client for a receiver of events, at any public host; or at one on this machine, if an explicit development
+    /// setting names its host.
     pub fn webhook(&self, host: &HostName) -> Result<WebhookClient, EgressError> {
-        self.guarded(host).map(WebhookClient)
+        let development = self.config.development.iter().find(|destination| destination.host == *host);
+        let client = match development {
+            None => self.guarded(host),
+            Some(development) => self.development(development),
+        };
+        client.map(|client| WebhookClient { client, is_development: development.is_some() })
     }
 
     /// A client for an origin that the operator configured; `ca_pem` replaces the system's authorities.

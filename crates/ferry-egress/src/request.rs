@@ -14,8 +14,8 @@ pub struct Request {
     pub(crate) method: Method,
     pub(crate) path_and_query: String,
     secret_header: Option<(HeaderName, SecretString)>,
-    header: Option<(HeaderName, HeaderValue)>,
-    body: Option<Bytes>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    body: Option<(Bytes, &'static str)>,
     attempt_id: Option<String>,
     pub(crate) most: usize,
     pub(crate) deadline: Duration,
@@ -70,7 +70,7 @@ impl Request {
             method,
             path_and_query: path_and_query.into(),
             secret_header: None,
-            header: None,
+            headers: Vec::new(),
             body: None,
             attempt_id: None,
             most: ANSWER_BYTES,
@@ -88,14 +88,20 @@ impl Request {
     /// A header whose value is not.
     #[must_use]
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.header = Some((name, value));
+        self.headers.push((name, value));
         self
     }
 
     /// A JSON body.
     #[must_use]
-    pub fn json(mut self, body: Bytes) -> Self {
-        self.body = Some(body);
+    pub fn json(self, body: Bytes) -> Self {
+        self.body(body, "application/json")
+    }
+
+    /// A body of another type.
+    #[must_use]
+    pub fn body(mut self, body: Bytes, content_type: &'static str) -> Self {
+        self.body = Some((body, content_type));
         self
     }
 
@@ -106,7 +112,7 @@ impl Request {
         self
     }
 
-    /// The longest body that is read of the answer.
+    /// The longest body that is read of the answer; of 0 nothing is read, and whatever there is does not matter.
     #[must_use]
     pub fn answer_limit(mut self, bytes: usize) -> Self {
         self.most = bytes;
@@ -122,20 +128,20 @@ impl Request {
             value.set_sensitive(true);
             headers.insert(name.clone(), value);
         }
-        if let Some((name, value)) = &self.header {
+        for (name, value) in &self.headers {
             headers.insert(name.clone(), value.clone());
         }
         if let Some(id) = &self.attempt_id {
             headers.insert("x-request-id", HeaderValue::from_str(id).ok()?);
         }
-        if self.body.is_some() {
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Some((_, content_type)) = &self.body {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         }
         Some(headers)
     }
 
     pub(crate) fn into_body(self) -> Option<Bytes> {
-        self.body
+        self.body.map(|(body, _)| body)
     }
 }
 

@@ -23,7 +23,7 @@ pub use metrics::{Account, Load, Removals, StreamOpen};
 pub use rpc::{Rpc, started_run};
 pub use run::{PhaseTrace, RunTrace};
 pub use set_up::{Running, SetUpError, TelemetryConfig};
-pub use words::{Committed, Outcome, Phase, RequestClass, Step};
+pub use words::{Committed, Delivered, Outcome, Phase, RequestClass, Step};
 
 use metrics::Instruments;
 use opentelemetry::context::FutureExt;

@@ -2,7 +2,7 @@
 
 use crate::Telemetry;
 use crate::names::{self, Metric};
-use crate::words::{Committed, Outcome, RequestClass, Step};
+use crate::words::{Committed, Delivered, Outcome, RequestClass, Step};
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Gauge, Histogram, Meter, UpDownCounter};
 use std::time::Duration;
@@ -28,6 +28,7 @@ pub(crate) struct Instruments {
     ceiling_use: Gauge<f64>,
     settling_lag: Histogram<f64>,
     commit_duration: Histogram<f64>,
+    deliveries: Counter<u64>,
     checkpoint_age: Gauge<f64>,
     checkpoint_due: Gauge<u64>,
 }
@@ -58,6 +59,7 @@ impl Instruments {
             ceiling_use: gauge(names::CEILING_USE),
             settling_lag: histogram(names::SETTLING_LAG, &LONG),
             commit_duration: histogram(names::COMMIT_DURATION, &SHORT),
+            deliveries: counter(names::DELIVERIES),
             checkpoint_age: gauge(names::CHECKPOINT_AGE),
             checkpoint_due: whole(names::CHECKPOINT_DUE),
         }
@@ -180,6 +182,13 @@ impl Telemetry {
     pub fn committed(&self, outcome: Committed, took: Duration) {
         if let Some(instruments) = self.instruments() {
             instruments.commit_duration.record(took.as_secs_f64(), &[KeyValue::new(names::OUTCOME, outcome.word())]);
+        }
+    }
+
+    /// Attempts to send notifications ended like this. None is told too, so that whoever watches knows the counter.
+    pub fn delivered(&self, outcome: Delivered, attempts: u64) {
+        if let Some(instruments) = self.instruments() {
+            instruments.deliveries.add(attempts, &[KeyValue::new(names::OUTCOME, outcome.word())]);
         }
     }
 

@@ -203,6 +203,15 @@ pub const COMMIT_DURATION: Metric = Metric {
     by_tenant: false,
     text: "how long a group of changes takes, its commit included",
 };
+/// What became of attempts to send notifications.
+pub const DELIVERIES: Metric = Metric {
+    name: "ferry.webhooks.attempts",
+    kind: Kind::Counter,
+    unit: "{attempt}",
+    labels: &[OUTCOME],
+    by_tenant: false,
+    text: "attempts to send a notification to a webhook: taken, failed (repeated later), given_up, gone (webhook disabled)",
+};
 /// How old the last checkpoint is.
 pub const CHECKPOINT_AGE: Metric = Metric {
     name: "ferry.audit.checkpoint.age",
@@ -238,6 +247,7 @@ pub const METRICS: &[Metric] = &[
     CEILING_USE,
     SETTLING_LAG,
     COMMIT_DURATION,
+    DELIVERIES,
     CHECKPOINT_AGE,
     CHECKPOINT_DUE,
 ];

@@ -92,6 +92,33 @@ impl Step {
     }
 }
 
+/// How an attempt to send a notification ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivered {
+    /// The receiver has it.
+    Taken,
+    /// Not now; it is repeated later.
+    Failed,
+    /// Not, and it was the last attempt.
+    GivenUp,
+    /// The receiver wants nothing any more.
+    Gone,
+}
+
+impl Delivered {
+    /// Every outcome.
+    pub const ALL: [Self; 4] = [Self::Taken, Self::Failed, Self::GivenUp, Self::Gone];
+
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Taken => "taken",
+            Self::Failed => "failed",
+            Self::GivenUp => "given_up",
+            Self::Gone => "gone",
+        }
+    }
+}
+
 /// A part of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the phases of a run")]

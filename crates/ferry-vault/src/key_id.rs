@@ -5,7 +5,8 @@ use crate::VaultError;
 /// The kind of thing that a data key seals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Purpose {
-    /// One version of a connection's credentials.
+    /// One version of a connection's credentials; or the signing secret of a webhook, whose uid stands in the place of a
+    /// connection's.
     Secret {
         /// The version; each new API key has a new one.
         version: u32,

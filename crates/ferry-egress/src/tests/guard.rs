@@ -87,7 +87,7 @@ async fn destinations_and_webhooks_have_the_same_guard() {
     let name = HostName::parse("hooks.example.com").unwrap();
     assert!(egress.destination(&name).is_err());
     let webhook = egress.webhook(&name).unwrap();
-    assert_eq!(webhook.0.origin.as_str(), "https://hooks.example.com/");
+    assert_eq!(webhook.client.origin.as_str(), "https://hooks.example.com/");
     let refused = Some(SendError::NotSent(Cause::Unreachable));
     assert_eq!(webhook.send(request()).await.err(), refused);
     let destination = egress.destination(&HostName::parse("acme.api-us1.com").unwrap()).unwrap();
