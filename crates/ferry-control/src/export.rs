@@ -133,7 +133,7 @@ impl Control {
         };
         if command.validate_only {
             let export = not_stored(target, new, actor, write.now);
-            return Ok(ExportView { export, connection: None, latest_run: None });
+            return Ok(ExportView { export, connection: None, latest_run: None, next_run: None });
         }
         let stored =
             self.granted(|store| Ok(store.export_create(permit::<CreateExport>(actor, target)?, new, write)))?.await?;
@@ -157,14 +157,13 @@ impl Control {
     ) -> Result<(Listed<ExportView>, String)> {
         let name = parse_tenant("parent", parent)?;
         permit::<ListExports>(actor, name.clone())?.spend();
-        if !matches!(order_by, "" | "create_time") {
-            return Err(Error::invalid("order_by", "must be `create_time` or empty"));
-        }
+        let order = filter::order(order_by)?;
         let parsed = filter::parse(filter, &name.tenant)?;
-        let query = Query { method: "ListExports", parent, arguments: &[filter] };
+        let query = Query { method: "ListExports", parent, arguments: &[filter, order_by] };
         let page = self.page(&query, page)?;
-        let listed =
-            self.granted(|store| Ok(store.export_list(permit::<ListExports>(actor, name)?, parsed, page)))?.await?;
+        let listed = self
+            .granted(|store| Ok(store.export_list(permit::<ListExports>(actor, name)?, parsed, order, page)))?
+            .await?;
         let token = self.next_token(&query, &listed)?;
         Ok((listed, token))
     }

@@ -7,6 +7,7 @@ use ferry_domain::{
     Export, ExportSettings, FieldMapping, LeavePolicy, Reason, RemovalGuard, Result, Schedule, SegmentId, SegmentName,
     TenantId, Violations, limits,
 };
+use ferry_schedule::{Recurrence, RecurrenceError};
 use ferry_segments::Catalogue;
 
 /// The checked parts of an input.
@@ -40,9 +41,8 @@ pub(crate) async fn check(
     }
     let removal_guard = has(PATHS[6]).then(|| check_guard(input.removal_guard, &mut violations));
     let schedule = has(PATHS[5]).then(|| input.schedule.clone().unwrap_or(Schedule::WithRefresh));
-    if matches!(schedule, Some(Schedule::Own { .. })) {
-        let text = "a recurrence is not supported yet; take with_refresh or off";
-        violations.add_because(Reason::NotImplemented, "export.schedule", text);
+    if let Some(schedule) = &schedule {
+        check_schedule("export.schedule", schedule, &mut violations);
     }
     if let (Some(segments), Some(mappings)) = (&segments, &mappings) {
         for problem in missing_columns(catalogue, segments.clone(), mappings.clone()).await? {
@@ -51,6 +51,16 @@ pub(crate) async fn check(
     }
     violations.into_result()?;
     Ok(Checked { segments, settings, field_mappings: mappings, leave_policy, removal_guard, schedule })
+}
+
+/// Whether a schedule of its own takes place some time.
+pub(crate) fn check_schedule(field: &str, schedule: &Schedule, violations: &mut Violations) {
+    let Schedule::Own { cron, time_zone } = schedule else { return };
+    match Recurrence::parse(cron, time_zone) {
+        Ok(_) => {}
+        Err(RecurrenceError::Cron(error)) => violations.add(format!("{field}.recurrence.cron"), error.to_string()),
+        Err(RecurrenceError::Zone(error)) => violations.add(format!("{field}.recurrence.time_zone"), error.to_string()),
+    }
 }
 
 fn check_names(

@@ -2,11 +2,12 @@
 
 use crate::export::parse;
 use crate::segment::blocking;
+use crate::tenant::parse_tenant;
 use crate::{Control, etag};
-use ferry_domain::authz::action::{PlanExport, RunExport};
+use ferry_domain::authz::action::{PlanExport, RunAllExports, RunExport};
 use ferry_domain::authz::{Actor, permit};
 use ferry_domain::{Error, Export, Result, Run, RunId, RunName, Trigger, Violations};
-use ferry_store::{AskedPlan, NewRun};
+use ferry_store::{AskedPlan, NewRun, QueuedRuns};
 use serde::Serialize;
 
 /// Queues a run.
@@ -55,6 +56,14 @@ impl Control {
         let full_resync = command.full_resync;
         let new = NewRun { id: new_run_id()?, trigger: Trigger::OnDemand, full_resync, plan_of };
         self.granted(|store| Ok(store.run_create(permit::<RunExport>(actor, target)?, new, write)))?.await
+    }
+
+    /// Queues a run of each attached export whose schedule is not off and that the caller may run.
+    pub async fn run_all_exports(&self, actor: &Actor, parent: &str, request_id: &str) -> Result<QueuedRuns> {
+        let parent = parse_tenant("parent", parent)?;
+        permit::<RunAllExports>(actor, parent.clone())?.spend();
+        let write = self.write(request_id, &parent.to_string())?;
+        self.granted(|store| Ok(store.run_all(permit::<RunAllExports>(actor, parent)?, new_run_id, write)))?.await
     }
 
     /// What the files of an export's segments are now. A segment that is gone, or cannot be looked at, is none that a

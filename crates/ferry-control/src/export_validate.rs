@@ -59,7 +59,10 @@ impl Control {
         if !custom.is_empty() && validation.problems.is_empty() {
             check_fields(destination.fields().await?, &custom, host, &mut validation);
         }
-        validation.warnings.extend(found.neighbours.iter().filter_map(|other| contradiction(&found.export, other)));
+        for other in &found.neighbours {
+            validation.warnings.extend(repetition(&found.export, other));
+            validation.warnings.extend(contradiction(&found.export, other));
+        }
         let catalogue = self.catalogue(&name.tenant).await?;
         let export = found.export;
         blocking(move || {
@@ -103,6 +106,24 @@ fn sources(export: &Export) -> impl Iterator<Item = (DestinationField, Source<'_
     };
     // The address is what people are known by, whatever its column is called.
     mapped.filter(|(field, _)| *field != DestinationField::Email).chain(set)
+}
+
+/// What two exports send to one list both: it takes twice as long, and if they do not fill the same fields, the last
+/// run wins.
+fn repetition(export: &Export, other: &Export) -> Option<String> {
+    let list = |export: &Export| match export.settings {
+        ExportSettings::Activecampaign { list_id, .. } => list_id,
+    };
+    if list(export) != list(other) {
+        return None;
+    }
+    let common: Vec<String> =
+        export.segments.iter().filter(|id| other.segments.contains(id)).map(|id| format!("`{id}`")).collect();
+    let (common, other, list) = (common.join(", "), &other.name, list(export));
+    let text = format!(
+        "`{other}` sends {common} to list {list} of the same account too; one export for each segment and list is enough"
+    );
+    (!common.is_empty()).then_some(text)
 }
 
 /// What two exports fill differently in one account: for a person in both, the last run wins.
@@ -181,7 +202,7 @@ fn check_segments(catalogue: &Catalogue, export: &Export, validation: &mut Valid
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
     use super::*;
-    use ferry_domain::{ExportName, RemovalGuard, Schedule, Timestamp};
+    use ferry_domain::{ExportName, RemovalGuard, Schedule, SegmentId, Timestamp};
 
     fn export(mappings: &[(&str, &str)], set: Option<u32>) -> Export {
         let mapping = |(field, column): &(&str, &str)| FieldMapping {
@@ -206,6 +227,20 @@ mod tests {
             create_time: Timestamp::from_millis(0),
             update_time: Timestamp::from_millis(0),
         }
+    }
+
+    #[test]
+    fn e21_two_exports_repeat_each_other_where_list_and_segment_are_the_same() {
+        let of = |list_id: u32, segments: &[&str]| Export {
+            settings: ExportSettings::Activecampaign { list_id, exclude_automations: true },
+            segments: segments.iter().map(|id| SegmentId::parse(id).unwrap()).collect(),
+            ..export(&[("email", "email")], None)
+        };
+        let own = of(3, &["people", "buyers", "others"]);
+        assert_eq!(repetition(&own, &of(3, &["nobody"])), None);
+        assert_eq!(repetition(&own, &of(4, &["people", "buyers", "others"])), None, "another list");
+        let found = repetition(&own, &of(3, &["others", "people"])).unwrap();
+        assert!(found.starts_with("`tenants/acme/exports/weekly` sends `people`, `others` to list 3 "), "{found}");
     }
 
     #[test]

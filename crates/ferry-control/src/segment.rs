@@ -8,7 +8,7 @@ use ferry_domain::authz::{Actor, permit};
 use ferry_domain::segment::{Column, Segment, SegmentKind, SegmentState};
 use ferry_domain::{Error, Reason, Result, SegmentId, SegmentName, TenantId, Timestamp, limits};
 use ferry_segments::{Catalogue, Format, Preview, SegmentEntry};
-use ferry_store::Listed;
+use ferry_store::{Listed, SegmentCount};
 
 const PREVIEW_DEFAULT: u32 = 20;
 
@@ -34,8 +34,10 @@ impl Control {
         let shown: Vec<&SegmentEntry> = all.iter().skip(from).take(size).collect();
         let more = from + shown.len() < all.len();
         let next = shown.last().filter(|_| more).map(|last| last.id().to_owned());
-        let items =
-            shown.into_iter().map(|entry| to_segment(&name.tenant, entry, Vec::new())).collect::<Result<_>>()?;
+        let tenant = name.tenant.clone();
+        let counts = self.granted(|store| Ok(store.segment_counts(permit::<ListSegments>(actor, name)?)))?.await?;
+        let of = |entry: &SegmentEntry| to_segment(&tenant, entry, Vec::new(), counts.get(entry.id()));
+        let items = shown.into_iter().map(of).collect::<Result<_>>()?;
         let listed = Listed { items, next };
         let token = self.next_token(&query, &listed)?;
         Ok((listed, token))
@@ -47,7 +49,9 @@ impl Control {
         permit::<GetSegment>(actor, name.clone())?.spend();
         let entry = self.entry(&name).await?;
         let columns = blocking(move || (entry.columns().unwrap_or_default(), entry)).await?;
-        to_segment(&name.tenant, &columns.1, columns.0)
+        let tenant = name.tenant.clone();
+        let count = self.granted(|store| Ok(store.segment_count(permit::<GetSegment>(actor, name)?)))?.await?;
+        to_segment(&tenant, &columns.1, columns.0, count.as_ref())
     }
 
     /// Reads the first rows of a segment.
@@ -91,7 +95,15 @@ pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send 
     tokio::task::spawn_blocking(work).await.map_err(|error| Error::internal("file work failed", error))
 }
 
-fn to_segment(tenant: &TenantId, entry: &SegmentEntry, columns: Vec<ferry_segments::Column>) -> Result<Segment> {
+/// What the catalogue says, and what a refresh has counted since.
+fn to_segment(
+    tenant: &TenantId,
+    entry: &SegmentEntry,
+    columns: Vec<ferry_segments::Column>,
+    count: Option<&SegmentCount>,
+) -> Result<Segment> {
+    let told = entry.member_count().filter(|_| entry.last_refresh_millis().is_some());
+    let newer = |count: &&SegmentCount| told.is_none() || Some(count.time.as_millis()) >= entry.last_refresh_millis();
     let segment = SegmentId::parse(entry.id()).map_err(|error| Error::internal("a segment's id", error))?;
     let source = match entry.format() {
         Format::Csv => "csv file",
@@ -112,7 +124,7 @@ fn to_segment(tenant: &TenantId, entry: &SegmentEntry, columns: Vec<ferry_segmen
         },
         source: source.to_owned(),
         columns: columns.into_iter().map(column).collect(),
-        member_count: entry.member_count(),
+        member_count: count.filter(newer).map(|count| count.members).or(entry.member_count()),
         last_refresh_time: entry.last_refresh_millis().map(Timestamp::from_millis),
     })
 }

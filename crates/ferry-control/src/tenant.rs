@@ -120,7 +120,7 @@ impl Control {
         .await
     }
 
-    /// Removes a tenant. When it returns nothing more is sent for it, and its keys are destroyed.
+    /// Removes a tenant. When it returns nothing more of its profiles is sent, and its keys are destroyed.
     pub async fn delete_tenant(&self, actor: &Actor, name: &str, seen: &str, request_id: &str) -> Result<()> {
         let name = parse_tenant("name", name)?;
         permit::<DeleteTenant>(actor, OperatedTenant(name.clone()))?.spend();
@@ -144,6 +144,7 @@ impl Control {
     /// cannot be finished keeps nobody else from being served: nothing is sent for it since its tombstone.
     pub async fn finish_removals(&self) -> Result<()> {
         self.finish_connection_removals().await?;
+        self.finish_webhook_removals().await;
         for removed in self.store().tenants_to_purge().await? {
             tracing::info!(tenant = %removed.id(), "the removal of a tenant goes on");
             if let Err(error) = self.finish_removal(&removed).await {

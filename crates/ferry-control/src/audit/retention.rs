@@ -1,4 +1,4 @@
-//! The sweep that applies each tenant's retention, and cuts the log of what became of runs.
+//! The sweep that applies each tenant's retention, and cuts the log of what became of runs and old notifications.
 
 use crate::Control;
 use ferry_domain::{Error, Result};
@@ -23,6 +23,9 @@ impl Control {
 
     async fn sweep(&self) -> Result<()> {
         while self.store().run_changes_cut(self.now()).await? {
+            tokio::time::sleep(BREATH).await;
+        }
+        while self.store().notifications_cut(self.now()).await? {
             tokio::time::sleep(BREATH).await;
         }
         for tenant in self.store().tenants_with_retention().await? {

@@ -228,6 +228,13 @@ fn warnings(made: &PlanSummary) -> Vec<String> {
     let mut warnings = Vec::new();
     let PlanSummary { members, rejected, twins, excluded, .. } = made;
     let nobody = made.planned + made.unchanged == 0;
+    if *rejected > 0 {
+        let by: Vec<String> = made.rejected_by.iter().map(|(reason, rows)| format!("{rows} {reason}")).collect();
+        let by = by.join(", ");
+        warnings.push(format!(
+            "{rejected} of {members} rows of the segments cannot go as they are ({by}); ListRejectedProfiles tells which"
+        ));
+    }
     if *members == 0 {
         warnings.push("the segments are empty".to_owned());
     } else if nobody && *excluded > 0 && *rejected == 0 {
@@ -310,9 +317,19 @@ mod tests {
             (PlanSummary { excluded: 2, unchanged: 1, ..members }, None),
         ] {
             let found = warnings(&made);
-            assert_eq!(found.len(), usize::from(says.is_some()), "{found:?}");
-            assert!(found.iter().all(|text| says.is_some_and(|says| text.contains(says))), "{found:?}");
+            let expected = usize::from(says.is_some()) + usize::from(made.rejected > 0);
+            assert_eq!(found.len(), expected, "{found:?}");
+            assert!(says.is_none_or(|says| found.last().is_some_and(|text| text.contains(says))), "{found:?}");
         }
+    }
+
+    #[test]
+    fn r07_rows_that_cannot_go_are_counted_by_their_reason() {
+        let rejected_by = [("EMAIL_MALFORMED", 2), ("ROW_RAGGED", 1)].into();
+        let made = PlanSummary { members: 1_000, rejected: 3, rejected_by, planned: 997, ..PlanSummary::default() };
+        let text = "3 of 1000 rows of the segments cannot go as they are (2 EMAIL_MALFORMED, 1 ROW_RAGGED); \
+                    ListRejectedProfiles tells which";
+        assert_eq!(warnings(&made), [text]);
     }
 
     #[test]
