@@ -60,6 +60,28 @@ export async function run(tools: Tools): Promise<void> {
     await other.context().close();
   });
 
+  await step("an export says by what it runs, and when it does next", async () => {
+    const page = await newPage(await context());
+    await enter(page, administrator);
+    await page.getByRole("link", { name: "Exports", exact: true }).click();
+    const next = async (name: string): Promise<string> => {
+      const cell = page.locator(".rows.exports tbody tr", { hasText: name }).locator('td[data-label="Next run"]');
+      return (await cell.innerText(PATIENT)).replace(/\s+/g, " ");
+    };
+    const time = String.raw`\d{1,2} \w+ \d{4}, \d{2}:\d{2}`;
+    for (const [name, expected] of [
+      ["Newsletter readers", `^${time} With the refresh of the segments$`],
+      ["Birthday club", String.raw`^${time} 0 6 \* \* 1 \(Europe/Lisbon\)$`],
+      ["VIP Lisbon", "^On demand only$"],
+      ["Lapsed customers 2024", "^Not planned$"],
+    ] as const) {
+      const found = await next(name);
+      must(new RegExp(expected).test(found), `${name}: ${found}`);
+    }
+    must((await page.getByText("does not carry out schedules").count()) === 0, "schedules are carried out");
+    await page.context().close();
+  });
+
   await step("a tenant without anything is told what to do", async () => {
     const page = await newPage(await context());
     await enter(page, makeToken("maria.santos@acme.example", { quiet: "administrator" }));

@@ -269,6 +269,7 @@ export class World {
         segments: segments.map((segment) => `tenants/${this.tenant}/segments/${segment}`),
         settings: { settings: { case: "activecampaign", value: { listId: list } } },
         schedule: { schedule: schedule === "off" ? { case: "off", value: {} } : schedule === "cron" ? { case: "recurrence", value: { cron: "0 6 * * 1", timeZone: "Europe/Lisbon" } } : { case: "withRefresh", value: {} } },
+        nextRunTime: schedule === "off" || !connection ? undefined : timestampFromMs(now + (schedule === "cron" ? 3 : 2) * day),
         permissions: { canRun: true, canUpdate: true, canDelete: true, canViewRejected: true },
         etag: '"1"', createTime: timestampFromMs(now - 7 * day), updatedBy: admin,
       }));

@@ -3,9 +3,11 @@
 use super::{count, duration, run, time};
 use ferry_control::etag;
 use ferry_control::export::{ExportInput, LeavePolicyInput, Permissions};
+use ferry_control::export_many::{BatchUpdateSchedulesCommand, ScheduleMode};
 use ferry_control::export_validate::Validation;
 use ferry_domain::{Export, ExportSettings, LeavePolicy, Schedule};
 use ferry_proto::v1 as pb;
+use ferry_proto::v1::batch_update_schedules_request::Mode;
 use ferry_proto::v1::export_schedule::Schedule as PbSchedule;
 use ferry_proto::v1::export_settings::Settings;
 use ferry_proto::v1::leave_policy::Policy;
@@ -52,6 +54,7 @@ pub(crate) fn export(view: ExportView, permissions: Permissions) -> pb::Export {
         etag: etag::of(export.version),
         create_time: Some(time(export.create_time)),
         update_time: Some(time(export.update_time)),
+        next_run_time: view.next_run.map(time),
         ..shown
     }
 }
@@ -94,11 +97,7 @@ pub(crate) fn export_input(written: Option<pb::Export>) -> ExportInput {
             LeavePolicyInput::Unsubscribe { acknowledged: unsubscribe.acknowledge_irreversible }
         }
     });
-    let schedule = written.schedule.and_then(|schedule| schedule.schedule).map(|schedule| match schedule {
-        PbSchedule::WithRefresh(_) => Schedule::WithRefresh,
-        PbSchedule::Recurrence(own) => Schedule::Own { cron: own.cron, time_zone: own.time_zone },
-        PbSchedule::Off(_) => Schedule::Off,
-    });
+    let schedule = written.schedule.and_then(schedule_input);
     ExportInput {
         display_name: written.display_name,
         connection: written.connection,
@@ -112,6 +111,30 @@ pub(crate) fn export_input(written: Option<pb::Export>) -> ExportInput {
         leave_policy,
         removal_guard: written.removal_guard.map(|guard| (guard.max_percent, guard.max_number)),
         schedule,
+    }
+}
+
+fn schedule_input(written: pb::ExportSchedule) -> Option<Schedule> {
+    written.schedule.map(|schedule| match schedule {
+        PbSchedule::WithRefresh(_) => Schedule::WithRefresh,
+        PbSchedule::Recurrence(own) => Schedule::Own { cron: own.cron, time_zone: own.time_zone },
+        PbSchedule::Off(_) => Schedule::Off,
+    })
+}
+
+/// The schedules of several exports as the caller wrote them.
+pub(crate) fn batch_update_schedules(message: pb::BatchUpdateSchedulesRequest) -> BatchUpdateSchedulesCommand {
+    BatchUpdateSchedulesCommand {
+        mode: match message.mode() {
+            Mode::KeepIndividual => ScheduleMode::KeepIndividual,
+            Mode::OverrideAll => ScheduleMode::OverrideAll,
+            Mode::Unspecified => ScheduleMode::Unknown,
+        },
+        parent: message.parent,
+        names: message.names,
+        schedule: message.schedule.and_then(schedule_input),
+        active: message.active,
+        request_id: message.request_id,
     }
 }
 

@@ -4,15 +4,19 @@ mod audit;
 mod connection;
 mod erasure;
 mod export;
+mod notification;
 mod recipient;
+mod refresh;
 mod run;
 mod segment;
 
 pub(crate) use audit::{checkpoint, entry, exported};
 pub(crate) use connection::{connection, connection_input, destination_type, removal_receipt};
 pub(crate) use erasure::erasure_receipt;
-pub(crate) use export::{export, export_input, validation};
+pub(crate) use export::{batch_update_schedules, export, export_input, validation};
+pub(crate) use notification::{created_webhook, notification, webhook, webhook_input};
 pub(crate) use recipient::recipient;
+pub(crate) use refresh::{refresh_schedule, refresh_schedule_input, time_zone};
 pub(crate) use run::{rejected, run, run_with, watched};
 pub(crate) use segment::{column, segment};
 

@@ -15,6 +15,8 @@ use tower::Service;
 const USUAL: usize = 64 * 1024;
 /// For an export: 100 mappings of two names of 255 bytes and 50 segments are 60 KiB, and an update has a mask beside.
 const EXPORT: usize = 128 * 1024;
+/// For a refresh: 2,000 names of segments are 300 KiB. Texts do not unfold.
+const REFRESH: usize = 512 * 1024;
 
 /// A watch is many small messages to many readers: packing each costs more memory than it saves.
 const UNPACKED: &str = "/ferry.v1.RunService/WatchRuns";
@@ -22,6 +24,7 @@ const UNPACKED: &str = "/ferry.v1.RunService/WatchRuns";
 fn request_bytes(path: &str) -> usize {
     match path {
         "/ferry.v1.ExportService/CreateExport" | "/ferry.v1.ExportService/UpdateExport" => EXPORT,
+        "/ferry.v1.RefreshService/StartRefresh" => REFRESH,
         _ => USUAL,
     }
 }

@@ -1,16 +1,13 @@
 //! Exports.
 
-use super::{Call, page, unbuilt};
+use super::{Call, page};
 use crate::convert;
 use ferry_control::Control;
 use ferry_control::export::{CreateExportCommand, UpdateExportCommand};
+use ferry_control::export_many::{AttachExportCommand, BatchCommand, DuplicateExportCommand};
 use ferry_control::export_run::RunExportCommand;
 use ferry_domain::Run;
 use ferry_domain::authz::Actor;
-use ferry_domain::authz::action::{
-    AttachExport, BatchAttachExports, BatchDetachExports, BatchUpdateSchedules, DetachExport, DuplicateExport,
-    RunAllExports,
-};
 use ferry_proto::v1::export_service_server::ExportService;
 use ferry_proto::v1::{self as pb};
 use ferry_store::ExportView;
@@ -28,6 +25,10 @@ impl ExportApi {
     fn shown(&self, view: ExportView, actor: &Actor) -> pb::Export {
         let permissions = self.control.export_permissions(actor, &view);
         convert::export(view, permissions)
+    }
+
+    fn all(&self, views: Vec<ExportView>, actor: &Actor) -> Vec<pb::Export> {
+        views.into_iter().map(|view| self.shown(view, actor)).collect()
     }
 }
 
@@ -143,7 +144,14 @@ impl ExportService for ExportApi {
         request: Request<pb::DuplicateExportRequest>,
     ) -> Result<Response<pb::DuplicateExportResponse>, Status> {
         let (actor, message, answer) = Call::new(request)?.parts();
-        unbuilt(&answer, self.control.unbuilt_for_exports::<DuplicateExport>(&actor, &[message.name]).await)
+        let command = DuplicateExportCommand {
+            name: message.name,
+            export_id: message.export_id,
+            display_name: message.display_name,
+            request_id: message.request_id,
+        };
+        let copy = self.control.duplicate_export(&actor, command).await;
+        answer.with(copy, |view| pb::DuplicateExportResponse { export: Some(self.shown(view, &actor)) })
     }
 
     async fn attach_export(
@@ -151,7 +159,10 @@ impl ExportService for ExportApi {
         request: Request<pb::AttachExportRequest>,
     ) -> Result<Response<pb::AttachExportResponse>, Status> {
         let (actor, message, answer) = Call::new(request)?.parts();
-        unbuilt(&answer, self.control.unbuilt_for_exports::<AttachExport>(&actor, &[message.name]).await)
+        let pb::AttachExportRequest { name, connection, etag, request_id } = message;
+        let command = AttachExportCommand { name, connection, etag, request_id };
+        let stored = self.control.attach_export(&actor, command).await;
+        answer.with(stored, |view| pb::AttachExportResponse { export: Some(self.shown(view, &actor)) })
     }
 
     async fn detach_export(
@@ -159,7 +170,10 @@ impl ExportService for ExportApi {
         request: Request<pb::DetachExportRequest>,
     ) -> Result<Response<pb::DetachExportResponse>, Status> {
         let (actor, message, answer) = Call::new(request)?.parts();
-        unbuilt(&answer, self.control.unbuilt_for_exports::<DetachExport>(&actor, &[message.name]).await)
+        let pb::DetachExportRequest { name, etag, request_id } = message;
+        let command = AttachExportCommand { name, connection: String::new(), etag, request_id };
+        let stored = self.control.detach_export(&actor, command).await;
+        answer.with(stored, |view| pb::DetachExportResponse { export: Some(self.shown(view, &actor)) })
     }
 
     async fn batch_attach_exports(
@@ -167,7 +181,9 @@ impl ExportService for ExportApi {
         request: Request<pb::BatchAttachExportsRequest>,
     ) -> Result<Response<pb::BatchAttachExportsResponse>, Status> {
         let (actor, message, answer) = Call::new(request)?.parts();
-        unbuilt(&answer, self.control.unbuilt_for_exports::<BatchAttachExports>(&actor, &message.names).await)
+        let pb::BatchAttachExportsRequest { parent, names, connection, request_id } = message;
+        let stored = self.control.batch_attach_exports(&actor, BatchCommand { parent, names, connection, request_id });
+        answer.with(stored.await, |views| pb::BatchAttachExportsResponse { exports: self.all(views, &actor) })
     }
 
     async fn batch_detach_exports(
@@ -175,7 +191,10 @@ impl ExportService for ExportApi {
         request: Request<pb::BatchDetachExportsRequest>,
     ) -> Result<Response<pb::BatchDetachExportsResponse>, Status> {
         let (actor, message, answer) = Call::new(request)?.parts();
-        unbuilt(&answer, self.control.unbuilt_for_exports::<BatchDetachExports>(&actor, &message.names).await)
+        let pb::BatchDetachExportsRequest { parent, names, request_id } = message;
+        let command = BatchCommand { parent, names, connection: String::new(), request_id };
+        let stored = self.control.batch_detach_exports(&actor, command).await;
+        answer.with(stored, |views| pb::BatchDetachExportsResponse { exports: self.all(views, &actor) })
     }
 
     async fn batch_update_schedules(
@@ -183,7 +202,8 @@ impl ExportService for ExportApi {
         request: Request<pb::BatchUpdateSchedulesRequest>,
     ) -> Result<Response<pb::BatchUpdateSchedulesResponse>, Status> {
         let (actor, message, answer) = Call::new(request)?.parts();
-        unbuilt(&answer, self.control.unbuilt_for_exports::<BatchUpdateSchedules>(&actor, &message.names).await)
+        let stored = self.control.batch_update_schedules(&actor, convert::batch_update_schedules(message)).await;
+        answer.with(stored, |views| pb::BatchUpdateSchedulesResponse { exports: self.all(views, &actor) })
     }
 
     async fn run_all_exports(
@@ -191,6 +211,10 @@ impl ExportService for ExportApi {
         request: Request<pb::RunAllExportsRequest>,
     ) -> Result<Response<pb::RunAllExportsResponse>, Status> {
         let (actor, message, answer) = Call::new(request)?.parts();
-        unbuilt(&answer, self.control.unbuilt::<RunAllExports>(&actor, &message.parent))
+        let queued = self.control.run_all_exports(&actor, &message.parent, &message.request_id).await;
+        answer.with(queued, |queued| pb::RunAllExportsResponse {
+            runs: queued.runs.into_iter().map(traced).collect(),
+            already_running: queued.already_running,
+        })
     }
 }

@@ -5,7 +5,6 @@ import { createGrpcWebTransport } from "@connectrpc/connect-web";
 import { AuditService } from "../gen/ferry/v1/audit_service_pb";
 import { ConnectionService } from "../gen/ferry/v1/connection_service_pb";
 import { ExportService } from "../gen/ferry/v1/export_service_pb";
-import { RefreshService } from "../gen/ferry/v1/refresh_service_pb";
 import { RunService } from "../gen/ferry/v1/run_service_pb";
 
 /** For calls with one answer. A stream has no time limit of its own. */
@@ -21,7 +20,6 @@ export function createApi(token: () => string, transport?: Transport) {
     audit: createClient(AuditService, wire),
     connections: createClient(ConnectionService, wire),
     exports: createClient(ExportService, wire),
-    refresh: createClient(RefreshService, wire),
     runs: createClient(RunService, wire),
   };
 }

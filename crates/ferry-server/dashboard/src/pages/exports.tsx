@@ -1,42 +1,22 @@
 // The exports: what goes where, how it went last, and when it goes next.
 
-import { useEffect, useState } from "preact/hooks";
-import { Code } from "@connectrpc/connect";
+import { useState } from "preact/hooks";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
-import { UNARY } from "../api/client";
-import { problemOf } from "../api/details";
 import { isOver } from "../api/feed";
 import { useApp } from "../app/context";
 import { runHref } from "../app/route";
 import { useStore } from "../app/store";
 import type { Export } from "../gen/ferry/v1/export_pb";
-import type { RefreshSchedule } from "../gen/ferry/v1/refresh_pb";
 import type { Run } from "../gen/ferry/v1/run_pb";
 import { useI18n } from "../i18n";
 import { lastPart } from "../model/names";
 import { Button, Empty, ProblemBox, StateMark, Title, Waiting } from "../ui/parts";
 import { StartDialog } from "./actions";
 
-/** When exports run by themselves, as far as this server says. */
-type Schedule = { known: false; built: boolean } | { known: true; refresh: RefreshSchedule };
-
-function useRefreshSchedule(): Schedule {
-  const { api, session } = useApp();
-  const [schedule, setSchedule] = useState<Schedule>({ known: false, built: true });
-  useEffect(() => {
-    api.refresh.getRefreshSchedule({ name: `tenants/${session.tenant}/refreshSchedule` }, UNARY).then(
-      ({ refreshSchedule }) => refreshSchedule && setSchedule({ known: true, refresh: refreshSchedule }),
-      (error) => setSchedule({ known: false, built: problemOf(error).code !== Code.Unimplemented }),
-    );
-  }, [api, session.tenant]);
-  return schedule;
-}
-
 export function ExportsPage() {
   const { live } = useApp();
   const { t } = useI18n();
   const { exports, exportsRead, moreExports, going, ended, problem } = useStore(live.snapshot);
-  const schedule = useRefreshSchedule();
   const [starting, setStarting] = useState<Export>();
   const list = [...exports.values()];
   const newest = (found: Export): Run | undefined =>
@@ -62,7 +42,7 @@ export function ExportsPage() {
               </thead>
               <tbody>
                 {list.map((found) => (
-                  <ExportRow key={found.name} found={found} run={newest(found)} schedule={schedule} onStart={() => setStarting(found)} />
+                  <ExportRow key={found.name} found={found} run={newest(found)} onStart={() => setStarting(found)} />
                 ))}
               </tbody>
             </table>
@@ -70,13 +50,12 @@ export function ExportsPage() {
           : exportsRead ? <Empty title={t("exports.none.title")}>{t("exports.none.text")}</Empty> : <Waiting rows={5} />}
         {moreExports && <div class="more"><Button onClick={() => void live.readExports()}>{t("exports.more")}</Button></div>}
       </div>
-      {!schedule.known && !schedule.built && <p class="fine">{t("exports.next.notYet")}</p>}
       {starting && <StartDialog found={starting} onClose={() => setStarting(undefined)} />}
     </>
   );
 }
 
-function ExportRow({ found, run, schedule, onStart }: { found: Export; run: Run | undefined; schedule: Schedule; onStart: () => void }) {
+function ExportRow({ found, run, onStart }: { found: Export; run: Run | undefined; onStart: () => void }) {
   const { t, count, format } = useI18n();
   const settings = found.settings?.settings;
   const list = settings?.case === "activecampaign" ? settings.value.listId : "";
@@ -101,7 +80,7 @@ function ExportRow({ found, run, schedule, onStart }: { found: Export; run: Run 
           )
           : <span class="fine">{t("exports.neverRan")}</span>}
       </td>
-      <td data-label={t("exports.col.next")}><NextRun found={found} schedule={schedule} /></td>
+      <td data-label={t("exports.col.next")}><NextRun found={found} /></td>
       <td class="actions">
         {run && !isOver(run)
           ? <a class="button" href={runHref(run.name)}>{t("exports.watch")}</a>
@@ -112,14 +91,20 @@ function ExportRow({ found, run, schedule, onStart }: { found: Export; run: Run 
   );
 }
 
-/** Says only what the server is known to do: without schedules there is no next run. */
-function NextRun({ found, schedule }: { found: Export; schedule: Schedule }) {
+/** By what it runs, and when that is due next where the server says so. */
+function NextRun({ found }: { found: Export }) {
   const { t, format } = useI18n();
   const own = found.schedule?.schedule;
   if (own?.case === "off") return <>{t("exports.next.off")}</>;
-  if (!schedule.known) return <span aria-label={t("runs.unknownYet")}>–</span>;
-  if (own?.case === "recurrence") return <>{t("exports.next.cron", { cron: own.value.cron, zone: own.value.timeZone })}</>;
-  const { active, nextTime } = schedule.refresh;
-  if (!active) return <>{t("exports.next.none")}</>;
-  return <>{nextTime ? t("exports.next.refreshAt", { when: format.time(timestampMs(nextTime)) }) : t("exports.next.refresh")}</>;
+  if (!found.connection) return <>{t("exports.next.none")}</>;
+  return (
+    <>
+      {found.nextRunTime ? format.time(timestampMs(found.nextRunTime)) : t("exports.next.unknown")}
+      <small>
+        {own?.case === "recurrence"
+          ? t("exports.next.cron", { cron: own.value.cron, zone: own.value.timeZone })
+          : t("exports.next.refresh")}
+      </small>
+    </>
+  );
 }
