@@ -4,6 +4,8 @@ use crate::Watched;
 use ferry_proto::v1::audit_service_client::AuditServiceClient;
 use ferry_proto::v1::connection_service_client::ConnectionServiceClient;
 use ferry_proto::v1::export_service_client::ExportServiceClient;
+use ferry_proto::v1::notification_service_client::NotificationServiceClient;
+use ferry_proto::v1::refresh_service_client::RefreshServiceClient;
 use ferry_proto::v1::run_service_client::RunServiceClient;
 use ferry_proto::v1::segment_service_client::SegmentServiceClient;
 use ferry_proto::v1::tenant_service_client::TenantServiceClient;
@@ -38,6 +40,8 @@ pub struct Client {
     pub exports: ExportServiceClient<Authorized>,
     pub runs: RunServiceClient<Authorized>,
     pub audit: AuditServiceClient<Authorized>,
+    pub refresh: RefreshServiceClient<Authorized>,
+    pub notifications: NotificationServiceClient<Authorized>,
 }
 
 impl Client {
@@ -52,7 +56,9 @@ impl Client {
             segments: SegmentServiceClient::with_interceptor(channel.clone(), bearer.clone()),
             exports: ExportServiceClient::with_interceptor(channel.clone(), bearer.clone()),
             runs: RunServiceClient::with_interceptor(channel.clone(), bearer.clone()),
-            audit: AuditServiceClient::with_interceptor(channel, bearer),
+            audit: AuditServiceClient::with_interceptor(channel.clone(), bearer.clone()),
+            refresh: RefreshServiceClient::with_interceptor(channel.clone(), bearer.clone()),
+            notifications: NotificationServiceClient::with_interceptor(channel, bearer),
         }
     }
 }

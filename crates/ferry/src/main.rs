@@ -1,6 +1,7 @@
 //! `ferry`: the service and its tools in one binary.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line program speaks by printing")]
 
+mod apply;
 mod audit;
 mod audit_export;
 mod audit_key;
@@ -19,6 +20,7 @@ mod logging;
 mod no_dumps;
 mod observe;
 mod operate;
+mod schedules;
 mod secrets;
 mod serve;
 mod streams;
@@ -60,6 +62,10 @@ enum Command {
     Runs(operate::RunsArgs),
     /// List exports, with how each went last.
     Exports(operate::ExportsArgs),
+    /// Bring connections, exports and the refresh schedule of a tenant to what YAML files declare.
+    Apply(Box<apply::ApplyArgs>),
+    /// Write what a tenant has as a file for `ferry apply`, without secrets.
+    ExportConfig(apply::ExportConfigArgs),
     /// Bring the database of a data directory to this version's schema.
     Migrate(serve::MigrateArgs),
     /// Make, show, rotate and retire the keys that the service seals secrets with.
@@ -90,6 +96,9 @@ fn main() -> ExitCode {
                 Command::Config(args) => return Ok(config::run(args).await),
                 // How a watched run ended.
                 Command::Runs(args) => return operate::run_runs(args).await,
+                // Whether there are differences.
+                Command::Apply(args) => return apply::run(*args).await,
+                Command::ExportConfig(args) => apply::run_export_config(args).await,
                 Command::Exports(args) => operate::run_exports(args).await,
                 Command::Completions(args) => completions::print(&args),
                 Command::Demo(args) => demo::run(args).await,

@@ -3,6 +3,7 @@
 use crate::checkpoints::{CheckpointArgs, Keeping};
 use crate::listen::{LimitArgs, ListenArgs};
 use crate::observe::{self, TelemetryArgs};
+use crate::schedules::ScheduleArgs;
 use crate::secrets::SecretArgs;
 use crate::streams::StreamArgs;
 use crate::web::WebArgs;
@@ -87,6 +88,8 @@ pub(crate) struct ServeArgs {
     pub(crate) limits: LimitArgs,
     #[command(flatten)]
     pub(crate) checkpoints: CheckpointArgs,
+    #[command(flatten)]
+    pub(crate) schedules: ScheduleArgs,
     #[command(flatten)]
     pub(crate) telemetry: TelemetryArgs,
     #[command(flatten)]
@@ -225,6 +228,9 @@ pub(crate) async fn start(args: ServeArgs, keys: &VaultConfig) -> anyhow::Result
     tokio::spawn(async move { until.run_until_cancelled(attending.attend()).await });
     let (watching, until) = (control.clone(), stop.clone());
     tokio::spawn(async move { until.run_until_cancelled(watching.keep_watchers()).await });
+    args.schedules.start(&control, &stop);
+    let (sending, until, told) = (control.clone(), stop.clone(), telemetry.clone());
+    tokio::spawn(async move { until.run_until_cancelled(sending.keep_deliveries(told)).await });
     let limits = args.limits.limits();
     let server = Server::new(ServerParts { control, verifier, tls, limits, telemetry, web });
     let serving = tokio::spawn(server.serve(listener, stop.clone()));

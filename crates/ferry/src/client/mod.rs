@@ -10,6 +10,7 @@ use clap::Args;
 use ferry_proto::v1::audit_service_client::AuditServiceClient;
 use ferry_proto::v1::connection_service_client::ConnectionServiceClient;
 use ferry_proto::v1::export_service_client::ExportServiceClient;
+use ferry_proto::v1::refresh_service_client::RefreshServiceClient;
 use ferry_proto::v1::run_service_client::RunServiceClient;
 use ferry_proto::v1::tenant_service_client::TenantServiceClient;
 use std::path::PathBuf;
@@ -48,6 +49,7 @@ pub(crate) struct Client {
     pub(crate) exports: ExportServiceClient<Authorized>,
     pub(crate) runs: RunServiceClient<Authorized>,
     pub(crate) audit: AuditServiceClient<Authorized>,
+    pub(crate) refresh: RefreshServiceClient<Authorized>,
 }
 
 impl Client {
@@ -63,7 +65,8 @@ impl Client {
             connections: ConnectionServiceClient::with_interceptor(channel.clone(), bearer.clone()),
             exports: ExportServiceClient::with_interceptor(channel.clone(), bearer.clone()),
             runs: RunServiceClient::with_interceptor(channel.clone(), bearer.clone()),
-            audit: AuditServiceClient::with_interceptor(channel.clone(), bearer),
+            audit: AuditServiceClient::with_interceptor(channel.clone(), bearer.clone()),
+            refresh: RefreshServiceClient::with_interceptor(channel.clone(), bearer),
         }
     }
 }

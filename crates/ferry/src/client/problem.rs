@@ -36,6 +36,11 @@ impl Problem {
         self
     }
 
+    /// Says of what it is.
+    pub(crate) fn about(self, whom: &str) -> Self {
+        Self { what: format!("{}: {}", plain(whom), self.what), ..self }
+    }
+
     /// What went wrong, without what to do.
     pub(crate) fn what(&self) -> &str {
         &self.what

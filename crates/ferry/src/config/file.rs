@@ -130,7 +130,8 @@ impl Reading<'_> {
     }
 }
 
-fn alike<'a>(name: &str, among: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+/// The name that one may be meant for.
+pub(crate) fn alike<'a>(name: &str, among: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let rated = among.map(|other| (strsim::jaro_winkler(name, other), other));
     rated.filter(|(rate, _)| *rate >= ALIKE).max_by(|(one, _), (other, _)| one.total_cmp(other)).map(|(_, near)| near)
 }

@@ -11,6 +11,7 @@ mod layers;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use file::alike;
 pub(crate) use layers::parse;
 
 use clap::{Args, Subcommand};

@@ -8,6 +8,7 @@ use crate::client::Client;
 use crate::keys;
 use crate::listen::ListenArgs;
 use crate::observe::TelemetryArgs;
+use crate::schedules::ScheduleArgs;
 use crate::secrets::SecretArgs;
 use crate::serve::{self, ServeArgs, Service};
 use crate::streams::StreamArgs;
@@ -142,6 +143,7 @@ async fn set_up(args: &DemoArgs, scale: f64) -> anyhow::Result<Stage> {
         limits: ferry_server::Limits::DEFAULT.into(),
         // Who tries the verifier right after the run finds all of it covered.
         checkpoints: CheckpointArgs::each(2),
+        schedules: ScheduleArgs::default(),
         telemetry: TelemetryArgs::default(),
         web: WebArgs::default(),
     };

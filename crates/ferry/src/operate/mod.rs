@@ -40,7 +40,7 @@ Exit codes:
   141  nobody reads the output any more";
 
 /// Writes one line at once, so that whoever reads along sees it.
-fn write_line(line: &str) -> std::io::Result<()> {
+pub(crate) fn write_line(line: &str) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{line}")?;
     out.flush()
