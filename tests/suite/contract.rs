@@ -7,7 +7,6 @@ use prost::Message;
 use prost_types::FileDescriptorSet;
 use std::collections::BTreeSet;
 use tonic::Code;
-use tonic_types::StatusExt;
 
 /// Every RPC of `ferry.v1`, as `Service/Method`.
 fn rpcs() -> BTreeSet<String> {
@@ -69,22 +68,6 @@ async fn call_raw(channel: tonic::transport::Channel, path: &str) -> tonic::Stat
     let codec = tonic_prost::ProstCodec::<pb::GetRunRequest, pb::GetRunResponse>::default();
     let path = path.parse().unwrap();
     client.unary(tonic::Request::new(pb::GetRunRequest::default()), path, codec).await.unwrap_err()
-}
-
-#[tokio::test]
-async fn an_unbuilt_rpc_says_so() {
-    let stage = Stage::new().await;
-    let mut client = stage.client("administrator").await;
-    let request = pb::RunAllExportsRequest { parent: format!("tenants/{TENANT}"), ..Default::default() };
-    let status = client.exports.run_all_exports(request.clone()).await.unwrap_err();
-    assert_eq!(status.code(), Code::Unimplemented);
-    assert_eq!(status.get_details_error_info().unwrap().reason, "NOT_IMPLEMENTED");
-    let mut stranger = Client::connect(stage.addr(), &stage.token_in("globex", "administrator")).await;
-    let status = stranger.exports.run_all_exports(request).await.unwrap_err();
-    assert_eq!(status.code(), Code::PermissionDenied, "and only to those who could call it");
-    let mut nobody = Client::connect(stage.addr(), "").await;
-    let status = nobody.exports.run_all_exports(pb::RunAllExportsRequest::default()).await.unwrap_err();
-    assert_eq!(status.code(), Code::Unauthenticated);
 }
 
 /// What exists in another tenant and what does not exist anywhere get the same answer.

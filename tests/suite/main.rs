@@ -3,6 +3,7 @@
 
 mod access;
 mod api;
+mod apply;
 mod attacks;
 mod audit;
 mod canaries;
@@ -19,11 +20,14 @@ mod keys;
 mod lanes;
 mod long;
 mod matrix;
+mod notifications;
 mod raw;
 mod record;
 mod restored;
+mod rows;
 mod rules;
 mod runs;
+mod schedules;
 mod telemetry;
 mod tokens;
 mod tree;

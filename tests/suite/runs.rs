@@ -80,7 +80,7 @@ async fn a_second_run_meanwhile_is_refused_and_names_the_first() {
 }
 
 #[tokio::test]
-async fn a_cancelled_run_sends_nothing_more_and_reports_what_went() {
+async fn r04_a_cancelled_run_sends_nothing_more_and_reports_what_went() {
     let stage = Stage::with(StageOptions { time_scale: 20.0 }).await;
     stage.segment("people", "csv", people(50_000).as_bytes());
     stage.create_connection("newsletter").await;
@@ -106,7 +106,7 @@ async fn a_cancelled_run_sends_nothing_more_and_reports_what_went() {
 
 /// A bound that Ferry promises. What was sent is still asked about, but no import comes.
 #[tokio::test]
-async fn no_import_arrives_more_than_a_second_after_a_cancel_was_answered() {
+async fn r04_no_import_arrives_more_than_a_second_after_a_cancel_was_answered() {
     let stage = Stage::with(StageOptions { time_scale: 10.0 }).await;
     stage.segment("people", "csv", people(50_000).as_bytes());
     stage.create_connection("newsletter").await;
@@ -226,7 +226,7 @@ async fn a_host_that_cannot_be_reached_is_a_failed_run() {
 }
 
 #[tokio::test]
-async fn one_profile_too_many_skips_the_run_and_sends_nothing() {
+async fn e17_one_profile_too_many_skips_the_run_and_sends_nothing() {
     let stage = Stage::new().await;
     stage.segment_written("people", "csv", |path| {
         let mut file = std::io::BufWriter::new(std::fs::File::create(path).unwrap());

@@ -54,7 +54,7 @@ pub(crate) async fn entries(client: &mut Client, parent: &str, filter: &str) -> 
 }
 
 /// The service's database, to read and to alter it as nobody may.
-async fn database(stage: &Stage) -> DatabaseConnection {
+pub(crate) async fn database(stage: &Stage) -> DatabaseConnection {
     Database::connect(format!("sqlite://{}?mode=rw", stage.path("data/ferry.db").display())).await.unwrap()
 }
 
@@ -65,7 +65,7 @@ async fn alter(stage: &Stage, statement: &str) {
 }
 
 /// One column of what a query finds, as texts.
-async fn column(stage: &Stage, query: &str) -> Vec<String> {
+pub(crate) async fn column(stage: &Stage, query: &str) -> Vec<String> {
     let database = database(stage).await;
     let rows = database.query_all_raw(Statement::from_string(DatabaseBackend::Sqlite, query)).await.unwrap();
     let found = rows.iter().map(|row| row.try_get_by_index(0).unwrap()).collect();

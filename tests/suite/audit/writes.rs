@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use tonic::{Request, Response, Status};
 
 /// Writes that are built: the RPC, the kind of its entry, the role that it takes where the connection is not shared.
-const WRITES: [(&str, &str, &str); 17] = [
+const WRITES: [(&str, &str, &str); 29] = [
     ("ConnectionService/CreateConnection", "CONNECTION_CREATED", "administrator"),
     ("ConnectionService/UpdateConnection", "CONNECTION_UPDATED", "administrator"),
     ("ConnectionService/BindExportUser", "EXPORT_USER_BOUND", "administrator"),
@@ -24,6 +24,15 @@ const WRITES: [(&str, &str, &str); 17] = [
     ("ExportService/DeleteExport", "EXPORT_DELETED", "administrator"),
     ("ExportService/PlanExport", "RUN_PLAN_QUEUED", "administrator"),
     ("ExportService/RunExport", "RUN_QUEUED", "administrator"),
+    ("ExportService/DuplicateExport", "EXPORT_CREATED", "administrator"),
+    ("ExportService/AttachExport", "EXPORT_ATTACHED", "administrator"),
+    ("ExportService/DetachExport", "EXPORT_DETACHED", "administrator"),
+    ("ExportService/BatchAttachExports", "EXPORT_ATTACHED", "administrator"),
+    ("ExportService/BatchDetachExports", "EXPORT_DETACHED", "administrator"),
+    ("ExportService/BatchUpdateSchedules", "EXPORT_UPDATED", "administrator"),
+    ("ExportService/RunAllExports", "EXPORTS_RUN", "contributor"),
+    ("RefreshService/UpdateRefreshSchedule", "REFRESH_SCHEDULE_UPDATED", "administrator"),
+    ("RefreshService/StartRefresh", "REFRESH_STARTED", "administrator"),
     ("RunService/CancelRun", "RUN_CANCEL_REQUESTED", "administrator"),
     ("RunService/ApproveRun", "RUN_APPROVED", "administrator"),
     ("TenantService/CreateTenant", "TENANT_CREATED", "operator"),
@@ -31,9 +40,12 @@ const WRITES: [(&str, &str, &str); 17] = [
     ("TenantService/DeleteTenant", "TENANT_REMOVED", "operator"),
     ("TenantService/RevokePrincipal", "PRINCIPAL_REVOKED", "administrator"),
     ("AuditService/ErasePerson", "PERSON_ERASURE_REQUESTED", "administrator"),
+    ("NotificationService/CreateWebhook", "WEBHOOK_CREATED", "administrator"),
+    ("NotificationService/UpdateWebhook", "WEBHOOK_UPDATED", "administrator"),
+    ("NotificationService/DeleteWebhook", "WEBHOOK_REMOVED", "administrator"),
 ];
 /// What changes nothing. `FindRecipients` is recorded all the same, and tested with what it finds.
-const READS: [&str; 20] = [
+const READS: [&str; 25] = [
     "ConnectionService/GetConnection",
     "ConnectionService/ListConnections",
     "ConnectionService/ListDestinationTypes",
@@ -54,6 +66,11 @@ const READS: [&str; 20] = [
     "TenantService/GetTenant",
     "TenantService/ListTenants",
     "NotificationService/ListNotifications",
+    "NotificationService/GetWebhook",
+    "NotificationService/ListWebhooks",
+    "NotificationService/TestWebhook",
+    "RefreshService/ListTimeZones",
+    "RefreshService/GetRefreshSchedule",
 ];
 
 #[test]
@@ -191,6 +208,62 @@ async fn l1_every_write_rpc_on_exports_and_runs_leaves_one_entry_with_who_what_w
 }
 
 #[tokio::test]
+async fn l1_every_write_rpc_on_schedules_and_many_exports_leaves_one_entry_for_each_export() {
+    let stage = Stage::new().await;
+    stage.segment("people", "csv", canary::people(2).as_bytes());
+    let connection = stage.create_connection("newsletter").await.name;
+    let export = stage.create_export("weekly", stage.export("newsletter", "people")).await.name;
+    let mut client = stage.client("administrator").await;
+    let copy = pb::DuplicateExportRequest { name: export.clone(), export_id: "copy".to_owned(), ..Default::default() };
+    let copy = ok(client.exports.duplicate_export(under("ExportService/DuplicateExport", copy)).await).export.unwrap();
+    let (name, names) = (copy.name.clone(), vec![copy.name.clone()]);
+    let detach = pb::DetachExportRequest { name: name.clone(), ..Default::default() };
+    ok(client.exports.detach_export(under("ExportService/DetachExport", detach)).await);
+    let attach = pb::AttachExportRequest { name: name.clone(), connection: connection.clone(), ..Default::default() };
+    ok(client.exports.attach_export(under("ExportService/AttachExport", attach)).await);
+    let detach = pb::BatchDetachExportsRequest { parent: acme(), names: names.clone(), ..Default::default() };
+    ok(client.exports.batch_detach_exports(under("ExportService/BatchDetachExports", detach)).await);
+    let attach =
+        pb::BatchAttachExportsRequest { parent: acme(), names: names.clone(), connection, ..Default::default() };
+    ok(client.exports.batch_attach_exports(under("ExportService/BatchAttachExports", attach)).await);
+    let on = pb::BatchUpdateSchedulesRequest {
+        parent: acme(),
+        names,
+        mode: pb::batch_update_schedules_request::Mode::KeepIndividual.into(),
+        active: Some(true),
+        ..Default::default()
+    };
+    ok(client.exports.batch_update_schedules(under("ExportService/BatchUpdateSchedules", on)).await);
+    let all = pb::RunAllExportsRequest { parent: acme(), ..Default::default() };
+    let runs = ok(client.exports.run_all_exports(under("ExportService/RunAllExports", all)).await).runs;
+    assert_eq!(runs.len(), 2);
+    let schedule = pb::RefreshSchedule { name: format!("{}/refreshSchedule", acme()), ..Default::default() };
+    let update = pb::UpdateRefreshScheduleRequest {
+        refresh_schedule: Some(schedule.clone()),
+        update_mask: mask("active"),
+        ..Default::default()
+    };
+    ok(client.refresh.update_refresh_schedule(under("RefreshService/UpdateRefreshSchedule", update)).await);
+    let start = pb::StartRefreshRequest { parent: acme(), ..Default::default() };
+    ok(client.refresh.start_refresh(under("RefreshService/StartRefresh", start)).await);
+    let entries = recorded(&stage).await;
+    let mine = [
+        ("ExportService/DuplicateExport", &name),
+        ("ExportService/DetachExport", &name),
+        ("ExportService/AttachExport", &name),
+        ("ExportService/BatchDetachExports", &name),
+        ("ExportService/BatchAttachExports", &name),
+        ("ExportService/BatchUpdateSchedules", &name),
+        ("ExportService/RunAllExports", &acme()),
+        ("RefreshService/UpdateRefreshSchedule", &schedule.name),
+        ("RefreshService/StartRefresh", &acme()),
+    ];
+    for (method, object) in mine {
+        own(&entries, method, object, "administrator");
+    }
+}
+
+#[tokio::test]
 async fn l1_every_write_rpc_on_tenants_leaves_one_entry_with_who_what_when_and_the_right() {
     let stage = Stage::new().await;
     let mut operator = stage.operator().await;
@@ -214,6 +287,32 @@ async fn l1_every_write_rpc_on_tenants_leaves_one_entry_with_who_what_when_and_t
         own(&entries, &format!("TenantService/{method}"), &made.name, "operator");
     }
     own(&entries, "TenantService/RevokePrincipal", &made.name, "administrator");
+}
+
+#[tokio::test]
+async fn l1_every_write_rpc_on_webhooks_leaves_one_entry_with_who_what_when_and_the_right() {
+    let stage = Stage::new().await;
+    let mut client = stage.client("administrator").await;
+    let hook = |name: &str| pb::Webhook {
+        name: name.to_owned(),
+        display_name: "Hook".to_owned(),
+        url: "https://hooks.example.com/of-nobody".to_owned(),
+        ..Default::default()
+    };
+    let create = pb::CreateWebhookRequest { parent: acme(), webhook: Some(hook("")), ..Default::default() };
+    let made = ok(client.notifications.create_webhook(under("NotificationService/CreateWebhook", create)).await);
+    let name = made.webhook.unwrap().name;
+    let update =
+        pb::UpdateWebhookRequest { webhook: Some(hook(&name)), update_mask: mask("disabled"), ..Default::default() };
+    ok(client.notifications.update_webhook(under("NotificationService/UpdateWebhook", update)).await);
+    let delete = pb::DeleteWebhookRequest { name: name.clone(), ..Default::default() };
+    ok(client.notifications.delete_webhook(under("NotificationService/DeleteWebhook", delete)).await);
+    let entries = recorded(&stage).await;
+    for method in ["CreateWebhook", "UpdateWebhook", "DeleteWebhook"] {
+        let entry = own(&entries, &format!("NotificationService/{method}"), &name, "administrator");
+        let told: Vec<&String> = entry.details.values().collect();
+        assert!(!told.iter().any(|text| text.contains("of-nobody") || text.contains("whsec")), "{told:?}");
+    }
 }
 
 /// A repeat by its request id changes nothing, and so leaves nothing.

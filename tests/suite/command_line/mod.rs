@@ -20,19 +20,19 @@ const LONGEST: Duration = Duration::from_secs(120);
 
 /// What a command has said, and how it ended.
 #[derive(Debug)]
-struct Said {
-    code: Option<i32>,
-    out: String,
-    err: String,
+pub(crate) struct Said {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 impl Said {
     /// Its lines as JSON.
-    fn json(&self) -> Vec<Value> {
+    pub(crate) fn json(&self) -> Vec<Value> {
         self.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    fn has_failed(&self, code: i32, words: &[&str]) {
+    pub(crate) fn has_failed(&self, code: i32, words: &[&str]) {
         assert_eq!(self.code, Some(code), "{self:?}");
         for word in words {
             assert!(self.err.contains(word), "`{word}` is missing: {self:?}");
@@ -44,11 +44,11 @@ impl Said {
 }
 
 /// The binary with a token for the stage's tenant.
-fn ferry(stage: &Stage, role: &str, words: &[&str]) -> Command {
+pub(crate) fn ferry(stage: &Stage, role: &str, words: &[&str]) -> Command {
     ferry_at(stage.addr(), &stage.token(role), words)
 }
 
-fn ferry_at(addr: SocketAddr, token: &str, words: &[&str]) -> Command {
+pub(crate) fn ferry_at(addr: SocketAddr, token: &str, words: &[&str]) -> Command {
     let mut command = Command::new(binary("ferry"));
     command
         .args(words)
@@ -62,7 +62,7 @@ fn ferry_at(addr: SocketAddr, token: &str, words: &[&str]) -> Command {
 }
 
 /// Runs a command to its end. Neither a token nor a person may be on the screen.
-async fn said(mut command: Command) -> Said {
+pub(crate) async fn said(mut command: Command) -> Said {
     let ended = tokio::time::timeout(LONGEST, command.output()).await.expect("a command ends").unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     let said = Said { code: ended.status.code(), out: text(ended.stdout), err: text(ended.stderr) };

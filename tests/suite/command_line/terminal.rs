@@ -1,7 +1,7 @@
 //! Bars on a terminal: Python, which the tests need anyhow, has pseudo-terminals.
 
 use super::{ferry_at, said};
-use crate::watch::stage;
+use crate::watch::{stage, stage_at};
 use ferry_testkit::{Stage, binary};
 use tokio::process::Command;
 
@@ -46,7 +46,8 @@ fn on_terminal(stage: &Stage, interrupt_at: &str, words: &[&str]) -> Command {
 
 #[tokio::test]
 async fn a_terminal_shows_a_bar_that_moves_and_the_end() {
-    let (stage, export) = stage().await;
+    // By the destination's own clock the 20 batches go out in 12 seconds: time to see a bar, on a busy machine too.
+    let (stage, export) = stage_at(1.0).await;
     let run = stage.run(&export).await;
     let said = said(on_terminal(&stage, "", &["runs", "watch", "--run", &run.name])).await;
     assert_eq!(said.code, Some(0), "{said:?}");

@@ -1,7 +1,7 @@
 //! Starting, watching and cancelling: to the end, with an exit code that says which.
 
 use super::{ferry, said, snapshots, states};
-use crate::watch::{on_record, small, stage};
+use crate::watch::{on_record, small, stage, stage_at};
 use ferry_proto::v1 as pb;
 use ferry_testkit::TENANT;
 use std::time::Duration;
@@ -80,7 +80,7 @@ async fn a_run_that_fails_has_an_exit_code_of_its_own_and_says_why() {
 
 #[tokio::test]
 async fn a_run_is_cancelled_by_the_end_of_its_id() {
-    let (stage, export) = stage().await;
+    let (stage, export) = stage_at(1.0).await;
     let run = stage.run(&export).await;
     let watch = ["runs", "watch", "--run", &run.name];
     let watching = tokio::spawn(said(ferry(&stage, "viewer", &watch)));

@@ -102,7 +102,7 @@ async fn a_lapsed_account_stops_the_run_at_once_and_says_whose_bill_it_is() {
 
 /// F40, told for the whole import.
 #[tokio::test]
-async fn a_plan_that_is_used_up_sets_the_run_aside_once_what_went_is_settled() {
+async fn e19_a_plan_that_is_used_up_sets_the_run_aside_once_what_went_is_settled() {
     let (stage, run) = struck_on_the_way(FaultRule::once(FaultKind::PlanLimit).when(When::Always)).await;
     assert!(super::has_stopped(&run, "ACCOUNT_FULL", "CULPRIT_USER"), "{:?} {:?}", run.state(), run.error);
     let counts = run.counts.unwrap();
@@ -113,7 +113,7 @@ async fn a_plan_that_is_used_up_sets_the_run_aside_once_what_went_is_settled() {
 
 /// F40, told for each contact, without a reason.
 #[tokio::test]
-async fn contacts_beyond_the_plan_are_refused_and_no_reason_is_made_up() {
+async fn e19_contacts_beyond_the_plan_are_refused_and_no_reason_is_made_up() {
     let stage = Stage::with_sim(StageOptions { time_scale: 100.0 }, |config| {
         config.accounts[0].contact_limit = 300;
     })

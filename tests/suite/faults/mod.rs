@@ -8,7 +8,7 @@ mod account;
 mod bounds;
 mod lost;
 mod play;
-mod reach;
+pub(crate) mod reach;
 mod refusals;
 mod table;
 mod waits;

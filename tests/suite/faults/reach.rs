@@ -55,7 +55,7 @@ async fn a_certificate_that_changes_on_the_way_stops_the_run_and_what_went_is_un
 }
 
 /// A name server that answers every question for an address with this one; nothing means that there is no such name.
-async fn name_server(address: Option<Ipv4Addr>) -> SocketAddr {
+pub(crate) async fn name_server(address: Option<Ipv4Addr>) -> SocketAddr {
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let at = socket.local_addr().unwrap();
     tokio::spawn(async move {

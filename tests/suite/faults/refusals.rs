@@ -107,7 +107,7 @@ async fn a_failure_of_a_stranger_that_stays_makes_its_whole_batch_unknown() {
 
 /// F35.
 #[tokio::test]
-async fn a_batch_that_stays_queued_ends_with_the_runs_time_and_is_unknown() {
+async fn r10_a_batch_that_stays_queued_ends_with_the_runs_time_and_is_unknown() {
     let (stage, run, verdict) = one_batch(500.0, FaultRule::once(FaultKind::BatchStuck)).await;
     assert_eq!(run.state(), State::TimedOut);
     assert!(super::has_stopped(&run, "TIMED_OUT", "CULPRIT_DESTINATION"), "{:?}", run.error);

@@ -5,6 +5,11 @@ use ferry_proto::v1 as pb;
 use prost::Message;
 use prost_types::FieldMask;
 
+/// A request id that lets nothing be changed: it is no UUID, which is told last.
+fn only_asked(ask: &Ask) -> String {
+    if ask.validate_only { "no uuid".to_owned() } else { String::new() }
+}
+
 /// The encoded request. `None` for an RPC that is not in these tables.
 pub(super) fn request(rpc: &str, ask: &Ask) -> Option<Vec<u8>> {
     let (service, method) = rpc.split_once('/')?;
@@ -98,7 +103,8 @@ fn exports(method: &str, ask: &Ask) -> Option<Vec<u8>> {
         // The id is taken where the original is there.
         "DuplicateExport" => {
             let export_id = if ask.validate_only { "mine".to_owned() } else { String::new() };
-            pb::DuplicateExportRequest { name, export_id, ..Default::default() }.encode_to_vec()
+            let request_id = only_asked(ask);
+            pb::DuplicateExportRequest { name, export_id, request_id, ..Default::default() }.encode_to_vec()
         }
         "AttachExport" => {
             let connection = ask.names.connection.clone();
@@ -110,7 +116,7 @@ fn exports(method: &str, ask: &Ask) -> Option<Vec<u8>> {
         "RunExport" => {
             pb::RunExportRequest { name, etag, plan: ask.names.plan.clone(), ..Default::default() }.encode_to_vec()
         }
-        "RunAllExports" => pb::RunAllExportsRequest { parent, ..Default::default() }.encode_to_vec(),
+        "RunAllExports" => pb::RunAllExportsRequest { parent, request_id: only_asked(ask) }.encode_to_vec(),
         _ => return None,
     })
 }
@@ -121,14 +127,17 @@ fn batches(method: &str, ask: &Ask) -> Option<Vec<u8>> {
     Some(match method {
         "BatchAttachExports" => {
             let connection = ask.names.connection.clone();
-            pb::BatchAttachExportsRequest { parent, names, connection, ..Default::default() }.encode_to_vec()
+            pb::BatchAttachExportsRequest { parent, names, connection, request_id: only_asked(ask) }.encode_to_vec()
         }
-        "BatchDetachExports" => pb::BatchDetachExportsRequest { parent, names, ..Default::default() }.encode_to_vec(),
+        "BatchDetachExports" => {
+            pb::BatchDetachExportsRequest { parent, names, request_id: only_asked(ask) }.encode_to_vec()
+        }
         "BatchUpdateSchedules" => pb::BatchUpdateSchedulesRequest {
             parent,
             names,
             mode: pb::batch_update_schedules_request::Mode::KeepIndividual.into(),
             active: Some(true),
+            request_id: only_asked(ask),
             ..Default::default()
         }
         .encode_to_vec(),

@@ -29,6 +29,9 @@ async fn state(stage: &Stage) -> Vec<String> {
     }
     let answer = client.exports.list_exports(exports).await.unwrap().into_inner();
     state.extend(answer.exports.into_iter().map(|export| format!("{export:?}")));
+    let webhooks = pb::ListWebhooksRequest { parent: parent.clone(), ..Default::default() };
+    let answer = client.notifications.list_webhooks(webhooks).await.unwrap().into_inner();
+    state.extend(answer.webhooks.into_iter().map(|webhook| format!("{webhook:?}")));
     let answer = client.runs.list_runs(runs).await.unwrap().into_inner();
     state.extend(answer.runs.into_iter().map(|run| format!("{run:?}")));
     state
@@ -49,7 +52,7 @@ async fn p5_nobody_reads_or_changes_what_is_another_tenants() {
     let mut administrator = world::administrator(&scene.stage, world::SOMEBODY, OTHER).await;
     let etags = etags(&mut administrator, &scene.other).await;
     let before = state(&scene.stage).await;
-    assert!(before.len() == 4 && holds(before[1].as_bytes(), CANARY), "{before:?}");
+    assert!(before.len() == 5 && holds(before[1].as_bytes(), CANARY), "{before:?}");
     let mut calls_made = 0;
     for rpc in ask::rpcs() {
         for (caller, token) in &scene.callers() {
@@ -77,9 +80,11 @@ async fn p5_nobody_reads_or_changes_what_is_another_tenants() {
 async fn etags(client: &mut Client, names: &Names) -> Vec<String> {
     let connection = pb::GetConnectionRequest { name: names.connection.clone() };
     let export = pb::GetExportRequest { name: names.export.clone() };
+    let webhook = pb::GetWebhookRequest { name: names.webhook.clone() };
+    let webhook = client.notifications.get_webhook(webhook).await.unwrap().into_inner().webhook.unwrap();
     let connection = client.connections.get_connection(connection).await.unwrap().into_inner().connection.unwrap();
     let export = client.exports.get_export(export).await.unwrap().into_inner().export.unwrap();
-    vec![connection.etag, export.etag]
+    vec![connection.etag, export.etag, webhook.etag]
 }
 
 /// A request id that another tenant has used is as good as a new one.

@@ -31,6 +31,9 @@ async fn stage() -> Stage {
             world::share(&mut client, &connection.name, Access::AdministratorsAndContributors).await;
             names.push(connection.name);
         }
+        for id in ["hook-one", "hook-two"] {
+            world::make_webhook_named(&mut client, tenant, id, "Hook").await;
+        }
         for id in ["weekly", "daily"] {
             let export = world::make_export(&mut client, tenant, id, &names[0]).await;
             world::run_to_the_end(&mut client, &export.name).await;
@@ -83,6 +86,11 @@ fn lists() -> Vec<List> {
             "RunService/ListRuns",
             ListRunsRequest { parent: |tenant, _| format!("tenants/{tenant}/exports/-") },
             ListRunsResponse
+        ),
+        list!(
+            "NotificationService/ListWebhooks",
+            ListWebhooksRequest { parent: |tenant, _| format!("tenants/{tenant}") },
+            ListWebhooksResponse
         ),
         list!(
             "RunService/ListRejectedProfiles",

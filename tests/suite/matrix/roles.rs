@@ -129,7 +129,7 @@ async fn p1_the_table_of_roles() {
         for rpc in ask::rpcs().iter().filter(|rpc| rpcs.contains(&rpc.name.as_str())) {
             for ((caller, names), may) in columns.iter().zip(may.chars()) {
                 let answer = scene.gently(rpc, &callers[caller], names).await;
-                // What is named is there, but for webhooks: a connection that is not found is one that is hidden.
+                // What is named is there: a connection that is not found is one that is hidden.
                 let hides = ["ConnectionService/GetConnection", "ExportService/CreateExport"];
                 let is_hidden = answer.code == Code::NotFound && hides.contains(&rpc.name.as_str());
                 let is_refused = answer.code == Code::PermissionDenied || is_hidden;

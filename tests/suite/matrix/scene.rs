@@ -39,6 +39,9 @@ impl Scene {
             if tenant == OTHER {
                 world::rename(&mut client, &stored, CANARY).await;
             }
+            if connection != "hidden" {
+                world::make_webhook(&mut client, tenant, if tenant == OTHER { CANARY } else { "Hook" }).await;
+            }
             let exported = world::make_export(&mut client, tenant, export, &stored).await.name;
             let run = world::run_to_the_end(&mut client, &exported).await;
             if connection != "hidden" {

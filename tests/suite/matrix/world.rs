@@ -110,6 +110,27 @@ pub(super) async fn rename(client: &mut Client, name: &str, display_name: &str) 
     change(client, name, "display_name", |connection| display_name.clone_into(&mut connection.display_name)).await;
 }
 
+/// Stores a webhook, whose receiver is the simulator: it answers that there is no such place.
+pub(super) async fn make_webhook(client: &mut Client, tenant: &str, display_name: &str) {
+    make_webhook_named(client, tenant, "hook", display_name).await;
+}
+
+/// The same, under another id.
+pub(super) async fn make_webhook_named(client: &mut Client, tenant: &str, id: &str, display_name: &str) {
+    let webhook = pb::Webhook {
+        display_name: display_name.to_owned(),
+        url: format!("https://{}/hook", ferry_testkit::HOST),
+        ..Default::default()
+    };
+    let request = pb::CreateWebhookRequest {
+        parent: format!("tenants/{tenant}"),
+        webhook_id: id.to_owned(),
+        webhook: Some(webhook),
+        ..Default::default()
+    };
+    client.notifications.create_webhook(request).await.unwrap();
+}
+
 /// Stores an export of `people`.
 pub(super) async fn make_export(client: &mut Client, tenant: &str, id: &str, connection: &str) -> pb::Export {
     let export = pb::Export {
@@ -173,6 +194,7 @@ impl Place {
         let tenant = Self::tenant(sharing);
         make_tenant(stage, &tenant, &canary::row("person")).await;
         let mut made = Vec::new();
+        make_webhook(&mut administrator(stage, SOMEBODY, &tenant).await, &tenant, "Hook").await;
         for (subject, id) in [(CALLER, "mine"), (SOMEBODY, "theirs")] {
             if sharing == Sharing::Removed {
                 made.push(names(&tenant, id, id, NO_RUN));

@@ -33,7 +33,12 @@ fn all() -> String {
 
 /// A stage with the export `weekly`, whose runs take some seconds.
 pub(crate) async fn stage() -> (Stage, String) {
-    let stage = Stage::with(StageOptions { time_scale: 20.0 }).await;
+    stage_at(6.0).await
+}
+
+/// The same, at so many times the destination's speed.
+pub(crate) async fn stage_at(time_scale: f64) -> (Stage, String) {
+    let stage = Stage::with(StageOptions { time_scale }).await;
     stage.segment("people", "csv", canary::people(PEOPLE).as_bytes());
     stage.create_connection("newsletter").await;
     let export = stage.create_export("weekly", stage.export("newsletter", "people")).await;
