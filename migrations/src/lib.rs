@@ -1,5 +1,6 @@
 //! The database's schema, as steps that are taken once each, in order. The rules for a step are in `README.md`.
 
+mod columns;
 mod m20261101_000001_initial;
 mod m20261125_000001_access;
 mod m20261125_000002_state;

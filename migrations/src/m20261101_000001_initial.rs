@@ -4,6 +4,7 @@
 //! `ferry-store` alone. No column holds personal data or a secret in the clear: secrets are sealed, outcomes are
 //! offsets into a sealed plan.
 
+use crate::columns::{bytes, number, optional, table, text};
 use sea_orm_migration::prelude::*;
 
 #[derive(DeriveMigrationName)]
@@ -26,42 +27,12 @@ impl MigrationTrait for Migration {
     }
 }
 
-fn text(name: &'static str) -> ColumnDef {
-    ColumnDef::new(Alias::new(name)).text().not_null().take()
-}
-
-fn number(name: &'static str) -> ColumnDef {
-    ColumnDef::new(Alias::new(name)).big_integer().not_null().take()
-}
-
-fn bytes(name: &'static str) -> ColumnDef {
-    ColumnDef::new(Alias::new(name)).blob().not_null().take()
-}
-
-fn optional(mut column: ColumnDef) -> ColumnDef {
-    column.null().take()
-}
-
 fn optional_text(name: &'static str) -> ColumnDef {
     optional(ColumnDef::new(Alias::new(name)).text().take())
 }
 
 fn optional_number(name: &'static str) -> ColumnDef {
     optional(ColumnDef::new(Alias::new(name)).big_integer().take())
-}
-
-fn table(name: &'static str, columns: Vec<ColumnDef>, key: &[&'static str]) -> TableCreateStatement {
-    let mut table = Table::create();
-    table.table(Alias::new(name));
-    for mut column in columns {
-        table.col(&mut column);
-    }
-    let mut primary = Index::create();
-    for column in key {
-        primary.col(Alias::new(*column));
-    }
-    table.primary_key(&mut primary);
-    table
 }
 
 fn tenants() -> TableCreateStatement {

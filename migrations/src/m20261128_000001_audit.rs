@@ -4,6 +4,7 @@
 //! Rows that exist stay right: what happened before has no entry, so each tenant's chain begins with the first change
 //! after this step, and a run that goes on begins its chain with the next request.
 
+use crate::columns::{bytes, number, optional, table, text};
 use sea_orm_migration::prelude::*;
 
 #[derive(DeriveMigrationName)]
@@ -137,34 +138,4 @@ fn indexes() -> Vec<IndexCreateStatement> {
         index("connection_removals_by_name", "connection_removals", &["tenant", "id"]),
         index("erasures_by_tenant", "erasures", &["tenant", "create_time"]),
     ]
-}
-
-fn text(name: &'static str) -> ColumnDef {
-    ColumnDef::new(Alias::new(name)).text().not_null().take()
-}
-
-fn number(name: &'static str) -> ColumnDef {
-    ColumnDef::new(Alias::new(name)).big_integer().not_null().take()
-}
-
-fn bytes(name: &'static str) -> ColumnDef {
-    ColumnDef::new(Alias::new(name)).blob().not_null().take()
-}
-
-fn optional(mut column: ColumnDef) -> ColumnDef {
-    column.null().take()
-}
-
-fn table(name: &'static str, columns: Vec<ColumnDef>, key: &[&'static str]) -> TableCreateStatement {
-    let mut table = Table::create();
-    table.table(Alias::new(name));
-    for mut column in columns {
-        table.col(&mut column);
-    }
-    let mut primary = Index::create();
-    for column in key {
-        primary.col(Alias::new(*column));
-    }
-    table.primary_key(&mut primary);
-    table
 }

@@ -4,6 +4,7 @@
 //! What was sent before this step has no index and is in no recipients file; a run that goes on gets its index when it
 //! is taken up.
 
+use crate::columns::{number, text};
 use sea_orm_migration::prelude::*;
 
 #[derive(DeriveMigrationName)]
@@ -48,12 +49,4 @@ impl MigrationTrait for Migration {
         attempts.col(Alias::new("run")).col(Alias::new("seq"));
         manager.create_index(attempts).await
     }
-}
-
-fn text(name: &'static str) -> ColumnDef {
-    ColumnDef::new(Alias::new(name)).text().not_null().take()
-}
-
-fn number(name: &'static str) -> ColumnDef {
-    ColumnDef::new(Alias::new(name)).big_integer().not_null().take()
 }

@@ -4,6 +4,7 @@
 //! Rows that exist stay right: a run that goes on is in the snapshot that a watcher begins with, and its next change is
 //! the first one in the log.
 
+use crate::columns::{number, text};
 use sea_orm_migration::prelude::*;
 
 #[derive(DeriveMigrationName)]
@@ -25,12 +26,4 @@ impl MigrationTrait for Migration {
         by_time.name("run_changes_by_time").table(Alias::new("run_changes")).col(Alias::new("time"));
         manager.create_index(by_time).await
     }
-}
-
-fn text(name: &'static str) -> ColumnDef {
-    ColumnDef::new(Alias::new(name)).text().not_null().take()
-}
-
-fn number(name: &'static str) -> ColumnDef {
-    ColumnDef::new(Alias::new(name)).big_integer().not_null().take()
 }

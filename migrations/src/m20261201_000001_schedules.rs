@@ -4,6 +4,7 @@
 //! Rows that exist stay right: no tenant has a refresh schedule before this step, which means that it is off; no export
 //! has a recurrence, so none is due; and an export that is off without a memory gets the default back.
 
+use crate::columns::{number, optional, table, text};
 use sea_orm_migration::prelude::*;
 
 #[derive(DeriveMigrationName)]
@@ -71,30 +72,4 @@ fn tables() -> [TableCreateStatement; 4] {
         table("refreshes", refreshes, &["id"]),
         table("segment_counts", counts, &["tenant", "segment"]),
     ]
-}
-
-fn text(name: &'static str) -> ColumnDef {
-    ColumnDef::new(Alias::new(name)).text().not_null().take()
-}
-
-fn number(name: &'static str) -> ColumnDef {
-    ColumnDef::new(Alias::new(name)).big_integer().not_null().take()
-}
-
-fn optional(mut column: ColumnDef) -> ColumnDef {
-    column.null().take()
-}
-
-fn table(name: &'static str, columns: Vec<ColumnDef>, key: &[&'static str]) -> TableCreateStatement {
-    let mut table = Table::create();
-    table.table(Alias::new(name));
-    for mut column in columns {
-        table.col(&mut column);
-    }
-    let mut primary = Index::create();
-    for column in key {
-        primary.col(Alias::new(*column));
-    }
-    table.primary_key(&mut primary);
-    table
 }

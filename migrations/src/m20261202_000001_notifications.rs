@@ -2,6 +2,7 @@
 //!
 //! Rows that exist stay right: nothing that happened before this step is told, and no tenant has a webhook.
 
+use crate::columns::{bytes, number, optional, table, text};
 use sea_orm_migration::prelude::*;
 
 #[derive(DeriveMigrationName)]
@@ -49,11 +50,11 @@ fn tables() -> [TableCreateStatement; 3] {
         text("url"),
         text("kinds"),
         number("disabled"),
-        ColumnDef::new(Alias::new("sealed_secret")).blob().not_null().take(),
+        bytes("sealed_secret"),
         number("version"),
         number("create_time"),
         number("update_time"),
-        number("delete_time").null().take(),
+        optional(number("delete_time")),
     ];
     let deliveries = vec![
         text("webhook"),
@@ -77,26 +78,4 @@ fn index(name: &'static str, of: &'static str, columns: &[&'static str]) -> Inde
         index.col(Alias::new(*column));
     }
     index
-}
-
-fn text(name: &'static str) -> ColumnDef {
-    ColumnDef::new(Alias::new(name)).text().not_null().take()
-}
-
-fn number(name: &'static str) -> ColumnDef {
-    ColumnDef::new(Alias::new(name)).big_integer().not_null().take()
-}
-
-fn table(name: &'static str, columns: Vec<ColumnDef>, key: &[&'static str]) -> TableCreateStatement {
-    let mut table = Table::create();
-    table.table(Alias::new(name));
-    for mut column in columns {
-        table.col(&mut column);
-    }
-    let mut primary = Index::create();
-    for column in key {
-        primary.col(Alias::new(*column));
-    }
-    table.primary_key(&mut primary);
-    table
 }
