@@ -1,4 +1,4 @@
-//! Columns and tables as steps make them. Steps have run elsewhere: what these give never changes.
+//! Columns, tables and indexes as steps make them. Steps have run elsewhere: what these give never changes.
 
 use sea_orm_migration::prelude::*;
 
@@ -30,4 +30,13 @@ pub(crate) fn table(name: &'static str, columns: Vec<ColumnDef>, key: &[&'static
     }
     table.primary_key(&mut primary);
     table
+}
+
+pub(crate) fn index(name: &'static str, of: &'static str, columns: &[&'static str]) -> IndexCreateStatement {
+    let mut index = Index::create();
+    index.name(name).table(Alias::new(of));
+    for column in columns {
+        index.col(Alias::new(*column));
+    }
+    index
 }

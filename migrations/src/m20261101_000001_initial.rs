@@ -4,7 +4,7 @@
 //! `ferry-store` alone. No column holds personal data or a secret in the clear: secrets are sealed, outcomes are
 //! offsets into a sealed plan.
 
-use crate::columns::{bytes, number, optional, table, text};
+use crate::columns::{bytes, index, number, optional, table, text};
 use sea_orm_migration::prelude::*;
 
 #[derive(DeriveMigrationName)]
@@ -209,14 +209,6 @@ fn belongs_to(
 
 /// One for each hot query: the pages of lists, the claim of a run, the live run of an export, recent imports.
 fn indexes() -> Vec<IndexCreateStatement> {
-    let index = |name: &'static str, table: &'static str, columns: &[&'static str]| {
-        let mut index = Index::create();
-        index.name(name).table(Alias::new(table));
-        for column in columns {
-            index.col(Alias::new(*column));
-        }
-        index
-    };
     vec![
         index("connections_by_time", "connections", &["tenant", "create_time", "id"]),
         index("exports_by_time", "exports", &["tenant", "create_time", "id"]),

@@ -4,7 +4,7 @@
 //! Rows that exist stay right: what happened before has no entry, so each tenant's chain begins with the first change
 //! after this step, and a run that goes on begins its chain with the next request.
 
-use crate::columns::{bytes, number, optional, table, text};
+use crate::columns::{bytes, index, number, optional, table, text};
 use sea_orm_migration::prelude::*;
 
 #[derive(DeriveMigrationName)]
@@ -109,14 +109,6 @@ fn tables() -> Vec<TableCreateStatement> {
 
 /// The filters of `ListAuditEntries`, the entries that retention looks for, and what a tenant's leaves are found by.
 fn indexes() -> Vec<IndexCreateStatement> {
-    let index = |name: &'static str, table: &'static str, columns: &[&'static str]| {
-        let mut index = Index::create();
-        index.name(name).table(Alias::new(table));
-        for column in columns {
-            index.col(Alias::new(*column));
-        }
-        index
-    };
     // Entries of runs are listed by run alone, so what they share with a tenant's own costs them nothing.
     let own = |name, columns: &[&'static str]| {
         let mut index = index(name, "audit_entries", columns);

@@ -2,7 +2,7 @@
 //!
 //! Rows that exist stay right: nothing that happened before this step is told, and no tenant has a webhook.
 
-use crate::columns::{bytes, number, optional, table, text};
+use crate::columns::{bytes, index, number, optional, table, text};
 use sea_orm_migration::prelude::*;
 
 #[derive(DeriveMigrationName)]
@@ -69,13 +69,4 @@ fn tables() -> [TableCreateStatement; 3] {
         table("webhooks", webhooks, &["uid"]),
         table("deliveries", deliveries, &["webhook", "notification"]),
     ]
-}
-
-fn index(name: &'static str, of: &'static str, columns: &[&'static str]) -> IndexCreateStatement {
-    let mut index = Index::create();
-    index.name(name).table(Alias::new(of));
-    for column in columns {
-        index.col(Alias::new(*column));
-    }
-    index
 }

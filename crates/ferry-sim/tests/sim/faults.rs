@@ -281,6 +281,7 @@ async fn a_list_can_vanish_and_others_can_use_up_the_limit() {
     let bench = Bench::with(|config| config.options.requests_per_second = Some(5)).await;
     bench.sim.faults().once(FaultKind::ForeignTraffic { requests: 5, imports: 0 });
     assert_eq!(bench.get("/api/3/users/me").await.status, 429);
+    // Two seconds by the simulator's clock: the limit of one second is free again.
     tokio::time::sleep(Duration::from_millis(10)).await;
     bench.sim.faults().once(FaultKind::ListDeleted { list: 3 });
     assert_eq!(bench.get("/api/3/lists/3").await.status, 404);
